@@ -1,0 +1,1 @@
+"""The main job, shown working on one machine without a network."""

@@ -1,0 +1,232 @@
+"""Every error of the house, in one tree. A class name is the ErrorEquals string in the workflow.
+
+ImageryError
+├── InvalidInput                 the caller can mend it; `field` says where
+│   ├── AoiInvalid
+│   ├── CursorInvalid
+│   ├── DefinitionInvalid
+│   ├── FilterInvalid
+│   ├── ItemInvalid
+│   ├── SettingsInvalid
+│   └── SubscriptionInvalid
+├── Unknown                      no such thing, or not the caller's
+│   ├── CollectionUnknown
+│   ├── ExecutionUnknown
+│   ├── FailureUnknown
+│   ├── ItemUnknown
+│   ├── KeyUnknown
+│   ├── ProviderUnknown
+│   ├── SubscriptionUnknown
+│   └── TaskTokenUnknown
+├── Conflict                     the thing is not as the caller thought
+│   ├── IdempotencyConflict
+│   ├── ItemExists
+│   ├── StatusConflict
+│   └── VersionConflict
+├── Forbidden
+├── Throttled                    ours, towards a caller
+├── ProviderError
+│   ├── ProviderUnavailable      timeout, broken connection, 5xx          (retryable)
+│   ├── ProviderThrottled        429; retry_after_s when it said so       (retryable)
+│   ├── ProviderRefused          asking again is pointless
+│   └── ProviderAnswerInvalid    it answered, but not what was asked
+├── RasterError
+│   ├── RasterUnavailable        could not be read now                    (retryable)
+│   ├── RasterUnreadable         not a raster we can read, or damaged
+│   ├── AssetMissing             the item has no such asset, or the file is gone
+│   └── ClipTooLarge
+├── StoreUnavailable             the database or its lock                 (retryable)
+├── ObjectStoreUnavailable                                                (retryable)
+├── ObjectUnknown
+├── CatalogUnavailable                                                    (retryable)
+└── AlreadyRunning               another process holds this data directory
+"""
+
+from __future__ import annotations
+
+
+class ImageryError(Exception):
+    """Root of the tree. `str(error)` is written for a person and says what to do next."""
+
+    retryable = False
+    """Whether waiting can help."""
+
+
+class InvalidInput(ImageryError):
+    """What the caller sent cannot be used; `field` is a JSON pointer to the part that is wrong."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class AoiInvalid(InvalidInput):
+    """The area of interest is not a usable Polygon or MultiPolygon."""
+
+
+class CursorInvalid(InvalidInput):
+    """A paging cursor that this service did not give out, or gave out for another query."""
+
+
+class DefinitionInvalid(InvalidInput):
+    """A state machine that is not valid Amazon States Language; `field` points at the state."""
+
+
+class FilterInvalid(InvalidInput):
+    """A search or a CQL2 filter that cannot be answered."""
+
+
+class ItemInvalid(InvalidInput):
+    """Not a STAC item or collection the catalog can hold."""
+
+
+class SettingsInvalid(InvalidInput):
+    """The service cannot start with these settings; `field` is the variable's name."""
+
+
+class SubscriptionInvalid(InvalidInput):
+    """A subscription's fields contradict each other or name something that is not there."""
+
+
+class Unknown(ImageryError):
+    """No such thing, or not one the caller may see."""
+
+
+class CollectionUnknown(Unknown):
+    """No collection of this id."""
+
+
+class ExecutionUnknown(Unknown):
+    """No execution of this id."""
+
+
+class FailureUnknown(Unknown):
+    """No failure of this id."""
+
+
+class ItemUnknown(Unknown):
+    """No item of this id, in our catalog or at the provider."""
+
+
+class KeyUnknown(Unknown):
+    """No API key of this id, or one that was revoked."""
+
+
+class ProviderUnknown(Unknown):
+    """No provider of this name is set up."""
+
+
+class SubscriptionUnknown(Unknown):
+    """No subscription of this id."""
+
+
+class TaskTokenUnknown(Unknown):
+    """A task token that never existed, was used, or whose task has timed out."""
+
+
+class Conflict(ImageryError):
+    """The thing is not in the state the caller thought."""
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used before with another body."""
+
+
+class ItemExists(Conflict):
+    """An item or collection of this id is there already."""
+
+
+class StatusConflict(Conflict):
+    """The subscription's status does not allow this."""
+
+
+class VersionConflict(Conflict):
+    """The subscription was changed since it was read."""
+
+
+class Forbidden(ImageryError):
+    """The key is valid, but not for this."""
+
+
+class Throttled(ImageryError):
+    """Too many requests with one key."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderError(ImageryError):
+    """Something between us and a provider."""
+
+
+class ProviderUnavailable(ProviderError):
+    """Timeout, broken connection or 5xx. Waiting can help."""
+
+    retryable = True
+
+
+class ProviderThrottled(ProviderError):
+    """429: we ask too often. Waiting helps."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRefused(ProviderError):
+    """4xx, or an answer that will be the same next time."""
+
+
+class ProviderAnswerInvalid(ProviderError):
+    """It answered with something that is not what its own specification says."""
+
+
+class RasterError(ImageryError):
+    """Something about a raster file."""
+
+
+class RasterUnavailable(RasterError):
+    """The file could not be read just now: network, 5xx, a cut body. Waiting can help."""
+
+    retryable = True
+
+
+class RasterUnreadable(RasterError):
+    """The file is there but is no raster, or a damaged one."""
+
+
+class AssetMissing(RasterError):
+    """The item has no such asset, or its file is gone (404) or forbidden (403)."""
+
+
+class ClipTooLarge(RasterError):
+    """The window over the AOI holds more pixels than the limit."""
+
+
+class StoreUnavailable(ImageryError):
+    """The database did not answer in time."""
+
+    retryable = True
+
+
+class ObjectStoreUnavailable(ImageryError):
+    """The object store did not take or give an object."""
+
+    retryable = True
+
+
+class ObjectUnknown(ImageryError):
+    """No object under this key."""
+
+
+class CatalogUnavailable(ImageryError):
+    """The STAC catalog did not take or give an item."""
+
+    retryable = True
+
+
+class AlreadyRunning(ImageryError):
+    """Another process is working on this data directory."""

@@ -1,0 +1,1 @@
+"""Frozen values that cross the house. No clock, no socket, no database."""

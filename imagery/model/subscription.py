@@ -1,0 +1,124 @@
+"""What a subscriber asked for, and how it stands. No clock, no socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from imagery.model.aoi import Aoi
+
+
+class Priority(StrEnum):
+    """How soon a request is due; each outranks the ones below it."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class SubscriptionStatus(StrEnum):
+    """active → paused → active; active or paused → marked_for_deletion → (restored) or gone; active → ended."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    MARKED_FOR_DELETION = "marked_for_deletion"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """Which acquisitions are wanted; one that fails a filter is `skipped` in the ledger, with the number."""
+
+    max_cloud_cover: float | None = None
+    """Percent of the scene (STAC `eo:cloud_cover`), 0 to 100. None: any."""
+
+    min_coverage: float | None = None
+    """Least fraction of the AOI's pixels that hold data, 0 to 1. None: any that hold some."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Idempotency:
+    """A caller's promise that two creates with the same key are one."""
+
+    key: str
+    fingerprint: str
+    """SHA-256 of the body it came with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subscription:
+    """A standing request for imagery of one AOI from one collection of one provider."""
+
+    id: str
+    """`sub_` and 26 letters and digits that sort by time of creation."""
+
+    owner: str
+    aoi: Aoi
+    provider: str
+    collection: str
+    """Collection id at the provider."""
+
+    assets: tuple[str, ...]
+    """Asset keys to deliver, as the provider's items name them."""
+
+    start_at: datetime
+    """First instant of acquisition wanted; aware, UTC."""
+
+    end_at: datetime | None = None
+    """Last instant of acquisition wanted. None: until it is deleted."""
+
+    filters: Filters = field(default_factory=Filters)
+    priority: Priority = Priority.NORMAL
+    """Of its updates; the first request of a subscription is always HIGH."""
+
+    destination: str | None = None
+    """Prefix under the installation's object store. None: the subscription's id."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    """The subscriber's own words, kept and given back; not searched."""
+
+    status: SubscriptionStatus = SubscriptionStatus.ACTIVE
+    delete_at: datetime | None = None
+    """When the delete checker may remove it and all it led to. None: not while it is active."""
+
+    checked_through: datetime | None = None
+    """Everything the provider published up to here has been looked at. None: never checked."""
+
+    last_update_at: datetime | None = None
+    """When an item was last delivered."""
+
+    created_at: datetime
+    updated_at: datetime
+    """Last change by its owner; checks do not move it."""
+
+    version: int = 1
+    """Counts the owner's changes; the ETag."""
+
+    @property
+    def prefix(self) -> str:
+        """Where its objects lie, without a slash at either end."""
+        return f"{self.destination}/{self.id}" if self.destination else self.id
+
+    def changed(self, *, now: datetime, **changes: object) -> Subscription:
+        """This subscription after its owner's change."""
+        return replace(self, **changes, updated_at=now, version=self.version + 1)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubscriptionQuery:
+    """Which subscriptions to list; every field given must match."""
+
+    owner: str | None = None
+    statuses: frozenset[SubscriptionStatus] = frozenset()
+    """Empty: any."""
+
+    provider: str | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    """(west, south, east, north) in degrees; those whose AOI's bbox touches it. west > east: over the antimeridian."""
+
+    delete_before: datetime | None = None
+    """Those whose `delete_at` lies at or before this."""
+
+    limit: int = 100
+    cursor: str | None = None

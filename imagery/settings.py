@@ -1,0 +1,117 @@
+"""What can be set, with its default. Read once, at a door, from a mapping; nothing below reads the environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from imagery.errors import SettingsInvalid
+
+PREFIX = "IMAGERY_"
+EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
+
+
+class Settings(BaseSettings):
+    """One field an environment variable: `data_dir` is IMAGERY_DATA_DIR. Spans are ISO 8601 or seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Path = Path("imagery-data")
+    """Everything the service remembers: databases, and objects unless `objects_url` says otherwise."""
+
+    objects_url: str | None = None
+    """Where clips go: `file:///path` or `s3://bucket/prefix`. None: the folder `objects` of `data_dir`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+    public_url: str | None = None
+    """The address callers use, when a proxy stands in front."""
+
+    stac_providers: dict[str, str] = {"earth-search": EARTH_SEARCH_URL}
+    """Name → root URL of a STAC API whose assets are readable COGs. JSON in the environment."""
+
+    public_catalog: bool = False
+    """Whether the STAC API may be read without a key. Writing always needs one."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Executions at once; one that waits for a callback does not count."""
+
+    update_check_every: timedelta = timedelta(minutes=5)
+    delete_check_every: timedelta = timedelta(hours=12)
+
+    retention: timedelta = timedelta(days=182)
+    """How long a deleted or ended subscription and its data are kept."""
+
+    late_arrivals: timedelta = timedelta(days=3)
+    """How long after its end a subscription still takes imagery acquired before it."""
+
+    max_aoi_km2: Annotated[float, Field(gt=0)] = 10_000.0
+    max_aoi_vertices: Annotated[int, Field(ge=4)] = 10_000
+    max_subscriptions_per_owner: Annotated[int, Field(ge=1)] = 100_000
+    max_clip_pixels: Annotated[int, Field(ge=1)] = 200_000_000
+    """Pixels of one clipped asset: 200 million is 14 000 km² at 10 m (cells of the AOI's box included)."""
+
+    requests_per_second: Annotated[float, Field(gt=0)] = 20.0
+    """A key's sustained rate at the HTTP API; bursts of five seconds' worth pass."""
+
+    provider_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], **overrides: Any) -> Settings:
+        """Read `env` (as `os.environ`); `overrides` win. Raises SettingsInvalid naming the variable."""
+        known = {PREFIX + name.upper(): name for name in cls.model_fields}
+        strangers = sorted(key for key in env if key.startswith(PREFIX) and key not in known and key not in _OF_CLIENTS)
+        if strangers:
+            raise SettingsInvalid(
+                f"unknown setting {strangers[0]}; known are {', '.join(sorted(known))}", field=strangers[0]
+            )
+        values = {name: env[key] for key, name in known.items() if key in env}
+        try:
+            return cls(**{**_parsed(values), **{k: v for k, v in overrides.items() if v is not None}})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + str(first["loc"][0]).upper()
+            # The value is left out on purpose: it may be a secret.
+            raise SettingsInvalid(f"{name}: {first['msg']}", field=name) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `from_env` passes: no hidden reading of the process environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+_OF_CLIENTS = {"IMAGERY_URL", "IMAGERY_API_KEY"}
+"""Read by notebooks and scripts that call the API, not by the service."""
+
+
+def _parsed(values: dict[str, str]) -> dict[str, Any]:
+    """JSON where the field is a mapping, seconds where a span is a bare number."""
+    out: dict[str, Any] = dict(values)
+    if "stac_providers" in out:
+        try:
+            out["stac_providers"] = json.loads(values["stac_providers"])
+        except json.JSONDecodeError as error:
+            raise SettingsInvalid(
+                f'{PREFIX}STAC_PROVIDERS is not JSON ({error}); write it as {{"name": "https://…"}}',
+                field=PREFIX + "STAC_PROVIDERS",
+            ) from None
+    for name in ("update_check_every", "delete_check_every", "retention", "late_arrivals"):
+        if name in out and values[name].replace(".", "", 1).isdigit():
+            out[name] = timedelta(seconds=float(values[name]))
+    return out

@@ -1,0 +1,1 @@
+"""Every back end is chosen here, once."""
