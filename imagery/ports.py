@@ -16,7 +16,7 @@ import pystac
 from imagery.model.access import ApiKey
 from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
 from imagery.model.failure import Failure, FailureQuery
-from imagery.model.outcome import Outcome, OutcomeQuery
+from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.request import Request
 from imagery.model.search import Search
@@ -61,13 +61,16 @@ class Ledger(Protocol):
     """One row a (subscription, source item): how that acquisition ended."""
 
     def record(self, outcome: Outcome) -> None:
-        """Save, over what was there. A WAITING outcome never replaces a final one of the same `source_updated_at`."""
+        """Save, over what was there. A WAITING one replaces a final one only if its `source_updated_at` is later."""
 
     def get(self, subscription_id: str, item_id: str) -> Outcome | None:
         """The row, or None."""
 
     def find(self, query: OutcomeQuery) -> Page[Outcome]:
         """Newest acquisition first. Raises CursorInvalid."""
+
+    def counts(self, subscription_id: str) -> Mapping[OutcomeStatus, int]:
+        """How many rows of a subscription stand at each status; every status is there, with 0 when there are none."""
 
     def remove(self, subscription_id: str) -> None:
         """Forget every row of a subscription. Safe to repeat."""
@@ -112,6 +115,9 @@ class Message:
     request: Request
     receipt: str
     """Names this delivery of it; a later delivery has another."""
+
+    deliveries: int = 1
+    """How often it was handed out, this time included: one that grows means a request nobody can finish."""
 
 
 class ProcessingQueue(Protocol):

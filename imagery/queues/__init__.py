@@ -1,0 +1,1 @@
+"""The processing queue; one module a back end."""
