@@ -1,0 +1,1 @@
+"""Adapters to those who have imagery. Each implements `ports.Provider`."""
