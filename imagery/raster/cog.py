@@ -1,0 +1,84 @@
+"""A clip as the bytes of a Cloud-Optimized GeoTIFF: the same clip gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp
+from rasterio.io import MemoryFile
+from rasterio.shutil import copy
+
+from imagery.raster.clip import Clip
+
+MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+OVERVIEWS_ABOVE = 512
+"""Pixels of the longer side from which a reader gains by overviews (and rio-cogeo asks for them)."""
+
+
+def encode_cog(clip: Clip, *, categorical: bool, tags: Mapping[str, str] | None = None) -> bytes:
+    """Deflate, tiled, overviews when larger than 512 pixels; `categorical` values are never averaged in them.
+
+    Where nobody declared nodata and the fill value occurs among the AOI's own pixels, an internal mask tells them apart
+    instead of a nodata value.
+    """
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="1"),
+        MemoryFile(ext=".tif") as plain,
+        MemoryFile(ext=".tif") as cog,
+    ):
+        _write_plain(plain, clip, dict(tags or {}))
+        copy(plain.name, cog.name, driver="COG", **_creation_options(clip, categorical=categorical))
+        return bytes(cog.getbuffer())
+
+
+def _write_plain(memory: Any, clip: Clip, tags: dict[str, str]) -> None:
+    needs_mask = _needs_mask(clip)
+    has_alpha = ColorInterp.alpha in clip.colorinterp
+    bands, height, width = clip.data.shape
+    with memory.open(
+        driver="GTiff",
+        dtype=clip.data.dtype,
+        count=bands,
+        height=height,
+        width=width,
+        crs=clip.crs,
+        transform=clip.transform,
+        nodata=None if needs_mask or has_alpha else clip.nodata,
+        interleave="pixel" if bands > 1 else "band",
+    ) as dst:
+        dst.write(clip.data)
+        dst.scales, dst.offsets = clip.scales, clip.offsets
+        dst.units = [unit or "" for unit in clip.units]
+        for index, description in enumerate(clip.descriptions, start=1):
+            if description:
+                dst.set_band_description(index, description)
+        if has_alpha:
+            dst.colorinterp = clip.colorinterp
+        elif needs_mask:
+            dst.write_mask(clip.inside & clip.valid)
+        dst.update_tags(**tags)
+
+
+def _needs_mask(clip: Clip) -> bool:
+    if clip.nodata_declared:
+        return False
+    return bool((clip.data[:, clip.inside & clip.valid] == clip.nodata).any())
+
+
+def _creation_options(clip: Clip, *, categorical: bool) -> dict[str, Any]:
+    longest = max(clip.inside.shape)
+    return {
+        "COMPRESS": "DEFLATE",
+        "LEVEL": "6",
+        "PREDICTOR": "FLOATING_POINT" if np.issubdtype(clip.data.dtype, np.floating) else "STANDARD",
+        "BLOCKSIZE": "512" if longest > 256 else "256",
+        "OVERVIEWS": "AUTO" if longest > OVERVIEWS_ABOVE else "NONE",
+        "OVERVIEW_RESAMPLING": "NEAREST" if categorical else "AVERAGE",
+        "RESAMPLING": "NEAREST",
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": "1",
+    }
