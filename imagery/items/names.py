@@ -1,0 +1,38 @@
+"""Ids of published items: the same for the same source item and subscription, different for any others."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_ID_LENGTH = 160
+"""Ids become file names and URL segments: 255 bytes is the narrowest limit, and suffixes need their share."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SUBSCRIPTION = re.compile(r"[A-Za-z0-9._]+")
+"""Without a hyphen, so that the last `--` of a published id always is the seam."""
+
+_HASHED = re.compile(r".*\.[0-9a-f]{16}")
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def published_item_id(source_item_id: str, subscription_id: str) -> str:
+    """`<source item id>--<subscription id>`, of letters, digits, `.`, `_` and `-` only.
+
+    A source id that is too long or has other characters is shortened to what is legible, plus a hash of all of it.
+    """
+    subscription = subscription_id
+    if not _SUBSCRIPTION.fullmatch(subscription) or _HASHED.fullmatch(subscription) or len(subscription) > 64:
+        subscription = _hashed(subscription, 40).replace("-", "_")
+    room = MAX_ID_LENGTH - len(subscription) - len("--")
+    source = source_item_id
+    # One that looks as if hashed is hashed as well: else it could be the name of another's hash.
+    if not _PLAIN.fullmatch(source) or _HASHED.fullmatch(source) or len(source) > room:
+        source = _hashed(source, room)
+    return f"{source}--{subscription}"
+
+
+def _hashed(text: str, room: int) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    legible = _ODD.sub("_", text).strip("._-")[: room - len(digest) - 1]
+    return f"{legible or 'item'}.{digest}"
