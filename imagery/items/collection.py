@@ -78,8 +78,8 @@ def _item_assets(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Those that can be cut. Scale and offset are left to the items: they differ between processing baselines."""
     said = fields.get("item_assets")
     summaries = fields.get("summaries") or {}
-    constellations = summaries.get("constellation") or [None]
-    sentinel_2 = is_sentinel_2({"constellation": constellations[0]})
+    constellations = summaries.get("constellation")
+    sentinel_2 = isinstance(constellations, list) and any(is_sentinel_2({"constellation": c}) for c in constellations)
     assets = {
         str(key): {"type": COG_MEDIA_TYPE} | described_asset(str(key), asset, sentinel_2=sentinel_2)
         for key, asset in (said.items() if isinstance(said, Mapping) else ())

@@ -46,27 +46,25 @@ def make_item(
 
     Raises ItemInvalid if the footprint, the coverage or the assets cannot be published.
     """
+    bbox = bbox_of(geometry)
     _check([*assets, *([thumbnail] if thumbnail else [])], coverage)
     crs = _common_crs(assets)
     published = _assets(source, assets, thumbnail, item_has_code=crs is not None)
-    properties: dict[str, Any] = {
+    properties = {
         "created": to_rfc3339(created_at),
         "updated": to_rfc3339(updated_at),
         **kept_properties(source.properties),
+        **_times(source),
         **_processing(source, subscription, updated_at, software_version),
         **({"proj:code": crs} if crs is not None else {}),
-        "imagery:subscription_id": subscription.id,
-        "imagery:owner": subscription.owner,
-        "imagery:provider": subscription.provider,
-        "imagery:source_item": source.id,
-        "imagery:coverage": round(coverage, 6),
+        **_ours(source, subscription, coverage),
     }
     item = pystac.Item(
         id=published_item_id(source.id, subscription.id),
-        geometry=dict(geometry),
-        bbox=list(bbox_of(geometry)),
+        geometry={"type": geometry["type"], "coordinates": geometry["coordinates"]},
+        bbox=list(bbox),
         datetime=source.datetime,
-        properties=properties | _times(source),
+        properties=properties,
         stac_extensions=used_extensions({"properties": properties, "assets": published}),
         collection=collection_id,
         assets={key: pystac.Asset.from_dict(asset) for key, asset in published.items()},
@@ -76,12 +74,25 @@ def make_item(
     return item
 
 
+def _ours(source: pystac.Item, subscription: Subscription, coverage: float) -> dict[str, Any]:
+    return {
+        "imagery:subscription_id": subscription.id,
+        "imagery:owner": subscription.owner,
+        "imagery:provider": subscription.provider,
+        "imagery:source_item": source.id,
+        "imagery:coverage": round(coverage, 6),
+    }
+
+
 def _times(source: pystac.Item) -> dict[str, Any]:
     """When it was acquired. A DEM or a radar pass has a range, with or without an instant."""
     names = ("start_datetime", "end_datetime")
     span = {name: text for name in names if (text := to_rfc3339(source.properties.get(name)))}
     # The standard wants both or neither.
-    return {"datetime": to_rfc3339(source.datetime)} | (span if len(span) == len(names) else {})
+    whole = span if len(span) == len(names) else {}
+    if source.datetime is None and not whole:
+        raise ItemInvalid(f"source item {source.id} says neither when it was acquired nor a range", field="/properties")
+    return {"datetime": to_rfc3339(source.datetime)} | whole
 
 
 def _processing(source: pystac.Item, subscription: Subscription, at: datetime, software_version: str) -> dict[str, Any]:

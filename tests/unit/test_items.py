@@ -268,6 +268,16 @@ def test_a_range_of_time_is_kept_where_there_is_no_instant() -> None:
     assert errors_of(stac) == []
 
 
+def test_a_source_that_says_no_time_is_refused() -> None:
+    span = {"datetime": None, "start_datetime": "once", "end_datetime": "later"}
+    source = source_of(SENTINEL_2)
+    source.datetime = None
+    source.properties.update(span)
+
+    with pytest.raises(ItemInvalid, match="neither when"):
+        published(source)
+
+
 def test_a_source_without_clouds_or_classes_declares_neither() -> None:
     dem = {**SENTINEL_2, "properties": {"datetime": "2021-04-22T00:00:00Z", "gsd": 30}, "assets": {}, "links": []}
 
