@@ -178,6 +178,16 @@ class TaskTokens(Protocol):
         """The task is still under way."""
 
 
+class Engine(Protocol):
+    """The embedded orchestrator's inside: what the worker switches on and off. AWS needs none."""
+
+    def start_working(self) -> None:
+        """Take up all unfinished executions. Raises AlreadyRunning if another process is at work on them."""
+
+    def close(self, timeout_s: float) -> None:
+        """Begin nothing new, give what is under way so long, then stop; the rest goes on at the next start."""
+
+
 class Provider(Protocol):
     """Somebody with imagery. Beyond ProviderUnavailable: ProviderThrottled, ProviderRefused, ProviderAnswerInvalid."""
 

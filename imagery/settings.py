@@ -54,7 +54,6 @@ class Settings(BaseSettings):
 
     max_aoi_km2: Annotated[float, Field(gt=0)] = 10_000.0
     max_aoi_vertices: Annotated[int, Field(ge=4)] = 10_000
-    max_subscriptions_per_owner: Annotated[int, Field(ge=1)] = 100_000
     max_clip_pixels: Annotated[int, Field(ge=1)] = 200_000_000
     """Pixels of one clipped asset: 200 million is 14 000 km² at 10 m (cells of the AOI's box included)."""
 

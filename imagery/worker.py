@@ -1,1 +1,68 @@
-"""What runs by itself: the dispatcher and the schedules."""
+"""What runs by itself: the dispatcher, the schedules, and the engine they feed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from imagery.errors import ImageryError
+from imagery.model.codec import to_seconds
+from imagery.wiring import Imagery
+
+logger = logging.getLogger(__name__)
+
+DISPATCH_EVERY = timedelta(seconds=0.2)
+DRAIN = timedelta(seconds=20)
+"""How long work under way is given when the service stops; what is not done by then is done again at the next start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """Threads that live as long as the service does. A trip that fails is logged, and the next one comes."""
+
+    imagery: Imagery
+    _stopping: threading.Event = field(default_factory=threading.Event, repr=False)
+    _threads: list[threading.Thread] = field(default_factory=list, repr=False)
+
+    def start(self) -> None:
+        """Raises AlreadyRunning if another process works on the same data directory."""
+        imagery, settings = self.imagery, self.imagery.settings
+        imagery.engine.start_working()
+        self._every("dispatcher", DISPATCH_EVERY, self._dispatch)
+        self._every("update-checker", settings.update_check_every, self._check_updates)
+        self._every("delete-checker", settings.delete_check_every, self._check_deletions)
+
+    def stop(self, *, drain: timedelta = DRAIN) -> None:
+        """Take no new work, let what is under way finish within `drain`, and come to rest."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=to_seconds(drain))
+        self.imagery.engine.close(to_seconds(drain))
+
+    def _every(self, name: str, interval: timedelta, trip: Callable[[], None]) -> None:
+        def loop() -> None:
+            while not self._stopping.is_set():
+                try:
+                    trip()
+                except ImageryError as error:
+                    logger.warning("%s: %s; trying again in %s", name, error, interval)
+                except Exception:
+                    # A schedule must outlive any one trip; what was left undone is found by the next.
+                    logger.exception("%s failed; trying again in %s", name, interval)
+                self._stopping.wait(to_seconds(interval))
+
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _dispatch(self) -> None:
+        self.imagery.dispatcher.run_once()
+
+    def _check_updates(self) -> None:
+        self.imagery.update_checker.run(now=self.imagery.clock())
+
+    def _check_deletions(self) -> None:
+        self.imagery.delete_checker.run(now=self.imagery.clock())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,3 +21,14 @@ class Page(Generic[T]):
     def map(self, convert: Callable[[T], S]) -> Page[S]:
         """The same page of other values."""
         return Page(values=tuple(map(convert, self.values)), next_cursor=self.next_cursor)
+
+
+def walk(find: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """Every value of every page; `find` is given the cursor of the page it is to give."""
+    cursor: str | None = None
+    while True:
+        page = find(cursor)
+        yield from page.values
+        cursor = page.next_cursor
+        if cursor is None:
+            return

@@ -1,0 +1,90 @@
+"""What a provider's collections hold, remembered for a while so that creating a subscription need not wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pystac
+
+from imagery.errors import CollectionUnknown, ProviderError, ProviderUnknown, SubscriptionInvalid
+from imagery.ports import Clock, Provider
+
+FRESH_FOR = timedelta(hours=1)
+SILENT_FOR = timedelta(minutes=1)
+"""A provider that did not answer is not asked again for this long."""
+
+_SENTINEL_2_DEFAULT = ("blue", "green", "red", "nir", "scl")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Remembered:
+    asset_keys: frozenset[str] | None
+    """None: the provider does not say, or did not answer."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionDirectory:
+    """Checks what a subscriber names against what the provider offers."""
+
+    providers: Mapping[str, Provider]
+    clock: Clock
+    _remembered: dict[tuple[str, str], _Remembered] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def check(self, *, provider: str, collection: str, assets: tuple[str, ...]) -> tuple[str, ...]:
+        """The assets to deliver: those named, or the collection's usual ones.
+
+        Raises SubscriptionInvalid naming the field. A provider that does not answer now is no reason to refuse: what
+        is wrong then shows in the subscription's failures.
+        """
+        if provider not in self.providers:
+            known = ", ".join(sorted(self.providers)) or "none"
+            raise SubscriptionInvalid(f"no provider {provider!r} is set up; there are: {known}", field="/provider")
+        offered = self._asset_keys(provider, collection)
+        if not assets:
+            return self._usual(collection, offered)
+        unknown = [key for key in assets if offered is not None and key not in offered]
+        if unknown:
+            raise SubscriptionInvalid(
+                f"collection {collection} has no asset {unknown[0]!r}; it has: {', '.join(sorted(offered or ()))}",
+                field=f"/assets/{assets.index(unknown[0])}",
+            )
+        return assets
+
+    def _usual(self, collection: str, offered: frozenset[str] | None) -> tuple[str, ...]:
+        usual = _SENTINEL_2_DEFAULT if collection.startswith("sentinel-2") else ()
+        if usual and (offered is None or offered.issuperset(usual)):
+            return usual
+        there = f"; it has: {', '.join(sorted(offered))}" if offered else ""
+        raise SubscriptionInvalid(f"name the assets of {collection} to deliver{there}", field="/assets")
+
+    def _asset_keys(self, provider: str, collection: str) -> frozenset[str] | None:
+        now = self.clock()
+        with self._lock:
+            remembered = self._remembered.get((provider, collection))
+        if remembered is None or remembered.until < now:
+            remembered = self._ask(provider, collection, now)
+            with self._lock:
+                self._remembered[provider, collection] = remembered
+        return remembered.asset_keys
+
+    def _ask(self, provider: str, collection: str, now: datetime) -> _Remembered:
+        try:
+            found = self.providers[provider].get_collection(collection)
+        except CollectionUnknown as error:
+            raise SubscriptionInvalid(
+                f"{provider} has no collection {collection!r}; look at its /collections", field="/collection"
+            ) from error
+        except (ProviderError, ProviderUnknown):
+            return _Remembered(asset_keys=None, until=now + SILENT_FOR)
+        return _Remembered(asset_keys=_declared_assets(found), until=now + FRESH_FOR)
+
+
+def _declared_assets(collection: pystac.Collection) -> frozenset[str] | None:
+    declared = collection.extra_fields.get("item_assets") or dict.fromkeys(collection.item_assets)
+    return frozenset(declared) or None

@@ -1,0 +1,240 @@
+"""Create, read, change, delete and restore subscriptions; a caller meets only their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from imagery.errors import StatusConflict, SubscriptionInvalid, SubscriptionUnknown, VersionConflict
+from imagery.model.access import Caller
+from imagery.model.aoi import Aoi, parse_aoi
+from imagery.model.codec import to_dict
+from imagery.model.identity import new_id
+from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
+from imagery.model.paging import Page
+from imagery.model.request import Request, RequestKind, Window
+from imagery.model.subscription import (
+    Filters,
+    Idempotency,
+    Priority,
+    Subscription,
+    SubscriptionQuery,
+    SubscriptionStatus,
+)
+from imagery.ports import Clock, Ledger, ProcessingQueue, SubscriptionStore
+from imagery.service.collections import CollectionDirectory
+
+_DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+
+CHANGEABLE = frozenset({"end_at", "filters", "priority", "labels", "status", "assets"})
+"""What an owner may change. Another AOI, provider, collection or start is another subscription."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a subscription may not exceed."""
+
+    max_aoi_km2: float
+    max_aoi_vertices: int
+    retention: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewSubscription:
+    """What a caller asks for; the rest is ours to fill in."""
+
+    aoi: object
+    """GeoJSON as it came, unchecked."""
+
+    provider: str
+    collection: str
+    assets: tuple[str, ...] = ()
+    """Empty: the collection's usual ones."""
+
+    start_at: datetime | None = None
+    """None: now."""
+
+    end_at: datetime | None = None
+    filters: Filters = field(default_factory=Filters)
+    priority: Priority = Priority.NORMAL
+    destination: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Created:
+    """A subscription, and what was mended in its AOI."""
+
+    subscription: Subscription
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscriptions:
+    """The use cases of a subscription's life."""
+
+    store: SubscriptionStore
+    ledger: Ledger
+    queue: ProcessingQueue
+    collections: CollectionDirectory
+    limits: Limits
+    clock: Clock
+
+    def create(self, caller: Caller, new: NewSubscription, *, idempotency_key: str | None = None) -> Created:
+        """Save it, then ask for what its window already holds.
+
+        Saved before asked: a crash in between costs nothing, the update checker finds a subscription never checked.
+        Raises AoiInvalid, SubscriptionInvalid, IdempotencyConflict.
+        """
+        now = self.clock()
+        aoi, remarks = parse_aoi(
+            new.aoi, max_vertices=self.limits.max_aoi_vertices, max_area_km2=self.limits.max_aoi_km2
+        )
+        subscription = self._filled_in(caller, new, aoi=aoi, now=now)
+        idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(new)) if idempotency_key else None
+        saved = self.store.add(subscription, idempotency=idempotency)
+        request = first_request(saved)
+        if request is not None and saved.checked_through is None:
+            self.queue.send([request])
+        return Created(subscription=saved, remarks=remarks)
+
+    def get(self, caller: Caller, subscription_id: str) -> Subscription:
+        """Raises SubscriptionUnknown, for another owner's too."""
+        subscription = self.store.get(subscription_id)
+        if caller.scope not in (None, subscription.owner):
+            raise SubscriptionUnknown(f"there is no subscription {subscription_id}")
+        return subscription
+
+    def find(self, caller: Caller, query: SubscriptionQuery) -> Page[Subscription]:
+        """The caller's subscriptions that match, oldest first."""
+        return self.store.find(replace(query, owner=caller.scope))
+
+    def change(
+        self, caller: Caller, subscription_id: str, changes: Mapping[str, Any], *, expected_version: int | None
+    ) -> Subscription:
+        """Put new values on CHANGEABLE fields. Raises VersionConflict when it is not the version the caller saw."""
+        subscription = self.get(caller, subscription_id)
+        self._refuse_stale(subscription, expected_version)
+        if subscription.status is SubscriptionStatus.MARKED_FOR_DELETION:
+            raise StatusConflict("the subscription is marked for deletion; restore it first")
+        unchangeable = sorted(set(changes) - CHANGEABLE)
+        if unchangeable:
+            raise SubscriptionInvalid(
+                f"{unchangeable[0]} cannot be changed; create another subscription instead. "
+                f"What can: {', '.join(sorted(CHANGEABLE))}",
+                field=f"/{unchangeable[0]}",
+            )
+        changed = subscription.changed(now=self.clock(), **changes)
+        if changed.status not in (subscription.status, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED):
+            raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
+        changed = replace(changed, assets=self._checked_assets(changed))
+        if changed.status is SubscriptionStatus.ACTIVE:
+            changed = replace(changed, delete_at=None)
+        _refuse_empty_window(changed)
+        self.store.replace(changed)
+        return changed
+
+    def delete(self, caller: Caller, subscription_id: str, *, expected_version: int | None = None) -> Subscription:
+        """Mark it; it and all it led to goes after the retention. Repeating it changes nothing."""
+        subscription = self.get(caller, subscription_id)
+        self._refuse_stale(subscription, expected_version)
+        if subscription.status is SubscriptionStatus.MARKED_FOR_DELETION:
+            return subscription
+        now = self.clock()
+        marked = subscription.changed(
+            now=now, status=SubscriptionStatus.MARKED_FOR_DELETION, delete_at=now + self.limits.retention
+        )
+        self.store.replace(marked)
+        return marked
+
+    def restore(self, caller: Caller, subscription_id: str) -> Subscription:
+        """Take the mark off; what was published while it was marked is caught up with. Raises StatusConflict."""
+        subscription = self.get(caller, subscription_id)
+        if subscription.status is not SubscriptionStatus.MARKED_FOR_DELETION:
+            raise StatusConflict(f"the subscription is {subscription.status}, not marked for deletion")
+        restored = subscription.changed(now=self.clock(), status=SubscriptionStatus.ACTIVE, delete_at=None)
+        self.store.replace(restored)
+        return restored
+
+    def outcomes(self, caller: Caller, query: OutcomeQuery) -> Page[Outcome]:
+        """The ledger of one subscription, newest acquisition first."""
+        self.get(caller, query.subscription_id)
+        return self.ledger.find(query)
+
+    def progress(self, caller: Caller, subscription_id: str) -> Mapping[OutcomeStatus, int]:
+        """How many acquisitions ended how."""
+        self.get(caller, subscription_id)
+        return self.ledger.counts(subscription_id)
+
+    def _filled_in(self, caller: Caller, new: NewSubscription, *, aoi: Aoi, now: datetime) -> Subscription:
+        if new.destination is not None and not _DESTINATION.fullmatch(new.destination):
+            raise SubscriptionInvalid(
+                "destination is a prefix such as farms/north: letters, digits and . _ - between slashes",
+                field="/destination",
+            )
+        subscription = Subscription(
+            id=new_id("sub", now=now),
+            owner=caller.owner,
+            aoi=aoi,
+            provider=new.provider,
+            collection=new.collection,
+            assets=new.assets,
+            start_at=(new.start_at or now).astimezone(UTC),
+            end_at=new.end_at.astimezone(UTC) if new.end_at else None,
+            filters=new.filters,
+            priority=new.priority,
+            destination=f"{caller.owner}/{new.destination}" if new.destination else None,
+            labels=new.labels,
+            created_at=now,
+            updated_at=now,
+        )
+        _refuse_empty_window(subscription)
+        return replace(subscription, assets=self._checked_assets(subscription))
+
+    def _checked_assets(self, subscription: Subscription) -> tuple[str, ...]:
+        return self.collections.check(
+            provider=subscription.provider, collection=subscription.collection, assets=subscription.assets
+        )
+
+    def _refuse_stale(self, subscription: Subscription, expected_version: int | None) -> None:
+        if expected_version is not None and expected_version != subscription.version:
+            raise VersionConflict(
+                f"the subscription is at version {subscription.version}, you saw {expected_version}; "
+                "read it again and repeat your change"
+            )
+
+
+def first_request(subscription: Subscription) -> Request | None:
+    """Look for everything its window held when it was created, before all other work; None if that lies ahead."""
+    until = subscription.created_at
+    if subscription.end_at is not None:
+        until = min(until, subscription.end_at)
+    if until < subscription.start_at:
+        return None
+    return Request.for_window(
+        kind=RequestKind.INITIAL,
+        priority=Priority.HIGH,
+        provider=subscription.provider,
+        collection=subscription.collection,
+        window=Window(start_at=subscription.start_at, end_at=until),
+        subscription_id=subscription.id,
+        now=subscription.created_at,
+    )
+
+
+def _refuse_empty_window(subscription: Subscription) -> None:
+    if subscription.end_at is not None and subscription.end_at < subscription.start_at:
+        raise SubscriptionInvalid(
+            f"end_at {subscription.end_at.isoformat()} lies before start_at {subscription.start_at.isoformat()}",
+            field="/end_at",
+        )
+
+
+def _fingerprint(new: NewSubscription) -> str:
+    """SHA-256 of what was asked for, the same however its JSON was spaced or ordered."""
+    return hashlib.sha256(json.dumps(to_dict(new), sort_keys=True).encode()).hexdigest()
