@@ -34,11 +34,12 @@ _STAGED = re.compile(r"#\d+$")
 """How the client names a file it is writing."""
 
 
-def open_objects(url: str, options: Mapping[str, str] | None = None) -> Objects:
+def open_objects(url: str, options: Mapping[str, str] | None = None, *, retries: int = 5) -> Objects:
     """The objects below `file:///folder` or `s3://bucket/prefix`.
 
     `options` are obstore's for S3: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `session_token` …
-    What is not given there is taken from `AWS_…` variables, then from the machine's role. Raises SettingsInvalid.
+    What is not given there is taken from `AWS_…` variables, then from the machine's role. `retries`: of a request S3
+    did not answer, within a minute. Raises SettingsInvalid.
     """
     scheme, rest = url.partition("://")[::2]
     try:
@@ -46,7 +47,7 @@ def open_objects(url: str, options: Mapping[str, str] | None = None) -> Objects:
             return Objects.in_folder(Path(unquote(rest)))
         bucket, _, prefix = rest.partition("/")
         if scheme == "s3" and _BUCKET.fullmatch(bucket):
-            return Objects.in_bucket(bucket, prefix.strip("/"), options or {})
+            return Objects.in_bucket(bucket, prefix.strip("/"), options or {}, retries=retries)
     except (BaseError, OSError, ValueError, InvalidInput) as error:
         raise SettingsInvalid(f"{url} cannot be opened: {_first_line(error)}", field="IMAGERY_OBJECTS_URL") from error
     raise SettingsInvalid(
@@ -87,7 +88,7 @@ class Objects:
         return cls(LocalStore(folder), root=f"file://{folder}".rstrip("/"), folder=folder)
 
     @classmethod
-    def in_bucket(cls, bucket: str, prefix: str, options: Mapping[str, str]) -> Objects:
+    def in_bucket(cls, bucket: str, prefix: str, options: Mapping[str, str], *, retries: int) -> Objects:
         """Objects below a prefix of a bucket that is there; the prefix may be empty."""
         if prefix:
             parse_key(prefix)
@@ -98,7 +99,7 @@ class Objects:
             prefix=prefix or None,
             config=config,  # type: ignore[arg-type]
             client_options={"allow_http": endpoint.startswith("http://")} if endpoint else None,
-            retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
+            retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=60)},
         )
         return cls(store, root=f"s3://{bucket}/{prefix}".rstrip("/"))
 
@@ -127,7 +128,10 @@ class Objects:
         return f"{self._root}/{parse_key(key)}"
 
     def remove_prefix(self, prefix: str) -> int:
-        """See the port. Of files, the folders left empty go too, and what a killed writer left behind."""
+        """See the port. Of files, the folders left empty go too, and what a killed writer left behind.
+
+        When several remove the same prefix at once, some objects may be counted by none of them.
+        """
         parse_key(prefix)
         removed = 0
         with _translated(f"objects below {self._root}/{prefix}/ were not removed"):
