@@ -14,7 +14,7 @@ from starlette.requests import Request as HttpRequest
 
 from imagery.catalogs.sqlite.app import create_app as create_stac_app
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
-from imagery.catalogs.sqlite.store import Store
+from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.checkers.delete import DeleteChecker
 from imagery.checkers.update import UpdateChecker
 from imagery.model.access import Caller
@@ -91,7 +91,8 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
         data_dir = settings.data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)
         database = closing.enter_context(Database(data_dir / "imagery.db"))
-        items = closing.enter_context(Store(data_dir / "catalog.db"))
+        items = CatalogStore(data_dir / "catalog.db")
+        closing.callback(items.close)
         neighbours = _neighbours(settings, database, items, _providers(settings, closing), clock)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         closing.callback(orchestrator.close, 0.0)
@@ -118,7 +119,7 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
 
 
 def _neighbours(
-    settings: Settings, database: Database, items: Store, providers: Mapping[str, Provider], clock: Clock
+    settings: Settings, database: Database, items: CatalogStore, providers: Mapping[str, Provider], clock: Clock
 ) -> Neighbours:
     return Neighbours(
         providers=providers,

@@ -45,6 +45,10 @@ class CollectionDirectory:
         if provider not in self.providers:
             known = ", ".join(sorted(self.providers)) or "none"
             raise SubscriptionInvalid(f"no provider {provider!r} is set up; there are: {known}", field="/provider")
+        if "thumbnail" in assets:
+            raise SubscriptionInvalid(
+                "a thumbnail is made of every clip; leave it out", field=f"/assets/{assets.index('thumbnail')}"
+            )
         offered = self._asset_keys(provider, collection)
         if not assets:
             return self._usual(collection, offered)
