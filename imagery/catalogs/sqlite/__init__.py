@@ -1,0 +1,1 @@
+"""The embedded STAC catalog: one SQLite file, and a stac-fastapi application over it."""
