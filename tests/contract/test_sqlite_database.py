@@ -184,3 +184,34 @@ def test_processes_that_make_the_file_at_once_all_open_it(tmp_path):
     assert [process.returncode for process in processes] == [0] * 4
     with Database(path) as database:
         assert values(database) == [1] * 4
+
+
+def test_more_readers_than_are_kept_at_hand_read_at_once_while_one_closes(tmp_path):
+    database = Database(tmp_path / "state.sqlite")
+    database.migrate("number", A_NUMBER)
+    insert(database, 1)
+    together = threading.Barrier(20)
+
+    def read(_: int) -> int:
+        with database.read() as connection:
+            together.wait(10)
+            value: int = connection.execute("SELECT value FROM number").fetchone()[0]
+            database.close()
+            return value
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(read, range(20))) == [1] * 20
+
+
+def test_an_outcome_is_durable_before_its_writer_goes_on(tmp_path):
+    path = tmp_path / "state.sqlite"
+    script = (
+        "import os, signal; from imagery.stores.sqlite.database import Database\n"
+        f"database = Database({str(path)!r})\n"
+        "database.migrate('number', (('CREATE TABLE number (value INTEGER)',),))\n"
+        "with database.write() as connection: connection.execute('INSERT INTO number VALUES (1)')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    with Database(path) as database:
+        assert values(database) == [1]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from queue import Empty, LifoQueue
+from queue import Empty, Full, LifoQueue
 from types import TracebackType
 
 from imagery.errors import SettingsInvalid, StoreUnavailable
@@ -20,6 +20,8 @@ APPLICATION_ID = 0x494D4752
 """`IMGR`, in the file's header: tells our file from another program's."""
 
 IDLE_READERS = 8
+
+OLDEST = (3, 35)
 
 
 class Database:
@@ -65,9 +67,7 @@ class Database:
         self._closed = True
         with suppress(StoreUnavailable), self._turn.taken():
             self._writer.close()
-        with suppress(Empty):
-            while True:
-                self._readers.get_nowait().close()
+        self._close_readers()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -152,6 +152,11 @@ class Database:
                 f"{self.path}: {error}; check that its disk is not full and that no other program keeps it locked"
             ) from error
 
+    def _close_readers(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._readers.get_nowait().close()
+
     def _reader(self) -> sqlite3.Connection:
         try:
             return self._readers.get_nowait()
@@ -161,10 +166,12 @@ class Database:
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.Error):
             connection.rollback()
-        if self._closed or self._readers.full():
+        try:
+            self._readers.put_nowait(connection)
+        except Full:
             connection.close()
-            return
-        self._readers.put_nowait(connection)
+        if self._closed:
+            self._close_readers()
 
     def _connect(self) -> sqlite3.Connection:
         # Connections wander between threads, one thread at a time: SQLite itself is built for that (THREADSAFE=1).
@@ -193,6 +200,12 @@ class Database:
         return connection
 
     def _claim(self, connection: sqlite3.Connection) -> None:
+        has_rtree = connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'rtree'").fetchone()
+        if sqlite3.sqlite_version_info < OLDEST or has_rtree is None:
+            raise SettingsInvalid(
+                f"this Python's SQLite is {sqlite3.sqlite_version}; at least 3.35 with R*Tree is needed: "
+                "use a Python from python.org, Debian, Ubuntu or Homebrew"
+            )
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
         if has_tables and application_id != APPLICATION_ID:
