@@ -153,6 +153,8 @@ def _dispatcher(settings: Settings, neighbours: Neighbours, orchestrator: Orches
     return Dispatcher(
         queue=neighbours.queue,
         orchestrator=orchestrator,
+        failures=neighbours.failures,
+        clock=neighbours.clock,
         limit=settings.concurrency,
         provider_kinds=dict.fromkeys(neighbours.providers, "public"),
     )

@@ -6,10 +6,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imagery.errors import ImageryError
 from imagery.model.codec import to_dict
-from imagery.ports import Orchestrator, ProcessingQueue
+from imagery.model.failure import Failure
+from imagery.ports import Clock, FailureStore, Message, Orchestrator, ProcessingQueue
 
 logger = logging.getLogger(__name__)
+
+MAX_DELIVERIES = 10
+"""After so many tries to start it, a request goes to the failure queue instead of standing in the others' way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +23,8 @@ class Dispatcher:
 
     queue: ProcessingQueue
     orchestrator: Orchestrator
+    failures: FailureStore
+    clock: Clock
     limit: int
     """Executions under way at once; those that wait for a callback do not count."""
 
@@ -35,9 +42,33 @@ class Dispatcher:
             return 0
         messages = self.queue.receive(room)
         for message in messages:
-            request = message.request
-            kind = self.provider_kinds.get(request.provider, "unknown")
-            self.orchestrator.start(request.id, {"request": to_dict(request), "provider_kind": kind})
-            self.queue.acknowledge(message.receipt)
-            logger.info("started", extra={"request_id": request.id, "priority": request.priority})
+            self._start(message)
         return len(messages)
+
+    def _start(self, message: Message) -> None:
+        request = message.request
+        kind = self.provider_kinds.get(request.provider, "unknown")
+        try:
+            self.orchestrator.start(request.id, {"request": to_dict(request), "provider_kind": kind})
+        except ImageryError as error:
+            logger.warning("not started: %s", error, extra={"request_id": request.id, "error": type(error).__name__})
+            if message.deliveries < MAX_DELIVERIES:
+                return  # it comes back when its visibility timeout ends
+            self._give_up(message, error)
+        else:
+            logger.info("started", extra={"request_id": request.id, "priority": request.priority})
+        self.queue.acknowledge(message.receipt)
+
+    def _give_up(self, message: Message, error: ImageryError) -> None:
+        self.failures.add(
+            Failure(
+                id=message.request.id,
+                request=message.request,
+                owner=None,
+                error=type(error).__name__,
+                cause=str(error),
+                state=None,
+                retryable=error.retryable,
+                failed_at=self.clock(),
+            )
+        )
