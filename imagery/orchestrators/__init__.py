@@ -1,0 +1,1 @@
+"""Whatever runs the workflow: the embedded engine, and later the cloud's own."""

@@ -1,0 +1,1 @@
+"""The States Language on one machine: a pure interpreter and a durable engine over one SQLite file."""

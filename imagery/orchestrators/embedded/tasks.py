@@ -1,0 +1,77 @@
+"""Carries a task out: finds the function behind a Resource and shapes its answer as the AWS service would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from imagery.orchestrators.embedded.effects import Invoke
+from imagery.orchestrators.embedded.errors import StateFailed
+from imagery.orchestrators.embedded.resources import LAMBDA_INVOKE, SQS_SEND, SQS_TASK, function_name, is_function_arn
+from imagery.orchestrators.embedded.rows import dump
+from imagery.orchestrators.embedded.transitions import TaskEnded
+
+logger = logging.getLogger(__name__)
+
+Task = Callable[[Any], Any]
+"""JSON in, JSON out. An exception's class name is the error that Retry and Catch see."""
+
+
+def carry_out(call: Invoke, tasks: Mapping[str, Task]) -> TaskEnded:
+    """Run the task; never raises."""
+    try:
+        # Through JSON and back, so that what goes on is what a restart would read.
+        return TaskEnded(result=_as_json(_run(call, tasks)))
+    except StateFailed as error:
+        return TaskEnded(failed=True, error=error.error, cause=error.cause)
+    except BaseException as error:  # a thread that died would leave its frame waiting for ever
+        logger.info("task failed", exc_info=True, extra={"resource": call.resource})
+        cause = {"errorMessage": str(error), "errorType": type(error).__name__}
+        return TaskEnded(failed=True, error=type(error).__name__, cause=json.dumps(cause))
+
+
+def _run(call: Invoke, tasks: Mapping[str, Task]) -> Any:
+    if call.resource in tasks:
+        return tasks[call.resource](call.arguments)
+    if call.resource == LAMBDA_INVOKE:
+        return _invoke_lambda(call.arguments, tasks)
+    if call.resource == SQS_SEND:
+        return _send_message(call.arguments, _find(SQS_TASK, tasks))
+    if is_function_arn(call.resource):
+        return _find(function_name(call.resource), tasks)(call.arguments)
+    raise StateFailed("States.Runtime", f"there is no task for the resource {call.resource!r}")
+
+
+def _find(name: str, tasks: Mapping[str, Task]) -> Task:
+    if name not in tasks:
+        raise StateFailed("Lambda.ResourceNotFoundException", f"there is no task {name!r}")
+    return tasks[name]
+
+
+def _invoke_lambda(parameters: Any, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    if not isinstance(parameters, dict) or not isinstance(parameters.get("FunctionName"), str):
+        raise StateFailed("States.Runtime", "Parameters of lambda:invoke must have a FunctionName that is a string")
+    task = _find(function_name(parameters["FunctionName"]), tasks)
+    return {"ExecutedVersion": "$LATEST", "Payload": task(parameters.get("Payload", {})), "StatusCode": 200}
+
+
+def _send_message(parameters: Any, task: Task) -> dict[str, Any]:
+    if not isinstance(parameters, dict) or "MessageBody" not in parameters or "QueueUrl" not in parameters:
+        raise StateFailed("States.Runtime", "Parameters of sqs:sendMessage must have a QueueUrl and a MessageBody")
+    task(parameters)
+    body = parameters["MessageBody"]
+    text = body if isinstance(body, str) else dump(body)
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return {"MD5OfMessageBody": digest, "MessageId": str(uuid.uuid4())}
+
+
+def _as_json(result: Any) -> Any:
+    try:
+        return json.loads(dump(result).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        cause = {"errorMessage": f"the task's answer is not JSON: {error}", "errorType": "Runtime.MarshalError"}
+        raise StateFailed("Runtime.MarshalError", json.dumps(cause)) from error
