@@ -153,6 +153,8 @@ def _dispatcher(settings: Settings, neighbours: Neighbours, orchestrator: Orches
     return Dispatcher(
         queue=neighbours.queue,
         orchestrator=orchestrator,
+        subscriptions=neighbours.subscriptions,
+        ledger=neighbours.ledger,
         failures=neighbours.failures,
         clock=neighbours.clock,
         limit=settings.concurrency,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from imagery.errors import ImageryError
 from imagery.model.codec import to_dict
-from imagery.model.failure import Failure
-from imagery.ports import Clock, FailureStore, Message, Orchestrator, ProcessingQueue
+from imagery.ports import Clock, FailureStore, Ledger, Message, Orchestrator, ProcessingQueue, SubscriptionStore
+from imagery.service.failures import record_failure
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ class Dispatcher:
 
     queue: ProcessingQueue
     orchestrator: Orchestrator
+    subscriptions: SubscriptionStore
+    ledger: Ledger
     failures: FailureStore
     clock: Clock
     limit: int
@@ -60,15 +62,14 @@ class Dispatcher:
         self.queue.acknowledge(message.receipt)
 
     def _give_up(self, message: Message, error: ImageryError) -> None:
-        self.failures.add(
-            Failure(
-                id=message.request.id,
-                request=message.request,
-                owner=None,
-                error=type(error).__name__,
-                cause=str(error),
-                state=None,
-                retryable=error.retryable,
-                failed_at=self.clock(),
-            )
+        record_failure(
+            message.request.id,
+            {
+                "request": to_dict(message.request),
+                "error": {"Error": type(error).__name__, "Cause": f"it could not be started: {error}"},
+            },
+            subscriptions=self.subscriptions,
+            ledger=self.ledger,
+            failures=self.failures,
+            now=self.clock(),
         )

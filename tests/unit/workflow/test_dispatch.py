@@ -52,6 +52,8 @@ def dispatcher(house: House, orchestrator: OrchestratorOfNames, limit: int = 2) 
     return Dispatcher(
         queue=n.queue,
         orchestrator=orchestrator,
+        subscriptions=n.subscriptions,
+        ledger=n.ledger,
         failures=n.failures,
         clock=n.clock,
         limit=limit,
