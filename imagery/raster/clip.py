@@ -89,8 +89,10 @@ def clip(href: str, geometry: Geometry, *, nodata: float | None = None, max_pixe
     used when the file declares none. Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable,
     RasterUnreadable.
     """
-    with open_raster(href) as src:
-        return clip_open(src, geometry, href=href, nodata=nodata, max_pixels=max_pixels)
+    result = clip_many(href, [geometry], nodata=nodata, max_pixels=max_pixels)[0]
+    if isinstance(result, RasterError):
+        raise result
+    return result
 
 
 def clip_many(
@@ -98,25 +100,44 @@ def clip_many(
 ) -> list[Clip | RasterError | None]:
     """As `clip` for each AOI in turn, the asset opened once; an AOI that fails leaves its error in its place.
 
-    Raises only what keeps the asset from being opened. When several AOIs in a row fail for the network, the rest get
-    the same error untried.
+    Raises only what keeps the asset from being opened. What failed for the network is tried once more on the asset
+    opened anew; when several AOIs in a row fail so, the rest get a RasterUnavailable untried.
     """
     results: list[Clip | RasterError | None] = [None] * len(geometries)
-    in_a_row = 0
-    with open_raster(href) as src:
-        # Neighbours one after another, so that GDAL still holds the blocks they share.
-        for index in sorted(range(len(geometries)), key=lambda i: _first_row(src, geometries[i])):
-            if in_a_row >= MAX_UNAVAILABLE:
-                results[index] = RasterUnavailable(f"{shown(href)} stopped answering; not tried for this AOI")
-                continue
-            try:
-                with translated(href):
-                    results[index] = clip_open(src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels)
-                in_a_row = 0
-            except RasterError as error:
-                results[index] = error
-                in_a_row = in_a_row + 1 if isinstance(error, RasterUnavailable) else 0
+    pending = list(range(len(geometries)))
+    # GDAL does not ask again for a body that was cut short, and may keep what it got until the file is closed.
+    for _ in range(2):
+        if pending:
+            with open_raster(href) as src:
+                _clip_each(src, geometries, pending, results, href=href, nodata=nodata, max_pixels=max_pixels)
+        pending = [index for index in pending if isinstance(results[index], RasterUnavailable)]
     return results
+
+
+def _clip_each(
+    src: Any,
+    geometries: Sequence[Geometry],
+    pending: Sequence[int],
+    results: list[Clip | RasterError | None],
+    *,
+    href: str,
+    nodata: float | None,
+    max_pixels: int,
+) -> None:
+    """Fill the `pending` places of `results`."""
+    in_a_row = 0
+    # Neighbours one after another, so that GDAL still holds the blocks they share.
+    for index in sorted(pending, key=lambda i: _first_row(src, geometries[i])):
+        if in_a_row >= MAX_UNAVAILABLE:
+            results[index] = RasterUnavailable(f"{shown(href)} stopped answering; not tried for this AOI")
+            continue
+        try:
+            with translated(href):
+                results[index] = clip_open(src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels)
+            in_a_row = 0
+        except RasterError as error:
+            results[index] = error
+            in_a_row = in_a_row + 1 if isinstance(error, RasterUnavailable) else 0
 
 
 def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, max_pixels: int) -> Clip | None:
@@ -133,8 +154,7 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, 
         return None
     fill, declared = _nodata(src, nodata)
     pixels = src.read(window=window, masked=True)
-    mask = _mask(pixels, fill if declared and src.nodata is None else None)
-    valid: NDArray[np.bool_] = np.logical_not(mask.all(axis=0))
+    valid = _valid(pixels, src.colorinterp, fill if declared and src.nodata is None else None)
     valid_pixels = int(np.count_nonzero(valid & inside))
     if valid_pixels == 0:
         return None
@@ -225,14 +245,17 @@ def _nodata(src: Any, fallback: float | None) -> tuple[int | float, bool]:
     return (0.0 if dtype.kind == "f" else 0), False
 
 
-def _mask(pixels: Any, fallback: int | float | None) -> NDArray[np.bool_]:
-    """Shape (bands, height, width): where a band has no data, by the file's own word, `fallback` or NaN."""
+def _valid(pixels: Any, colorinterp: Sequence[ColorInterp], fallback: int | float | None) -> NDArray[np.bool_]:
+    """Shape (height, width): where any band has data, by the file's own word, and that is not `fallback` or NaN."""
     mask: NDArray[np.bool_] = np.ma.getmaskarray(pixels)
     if fallback is not None and not math.isnan(fallback):
         mask = mask | (pixels.data == fallback)
     if pixels.dtype.kind == "f":
         mask = mask | np.isnan(pixels.data)
-    return mask
+    # An alpha band has a value everywhere; it says where the others have one.
+    data_bands = [index for index, meaning in enumerate(colorinterp) if meaning != ColorInterp.alpha]
+    valid: NDArray[np.bool_] = np.logical_not(mask[data_bands or slice(None)].all(axis=0))
+    return valid
 
 
 def _pixels_beyond(src: Any, aoi: Geometry) -> int:

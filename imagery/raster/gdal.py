@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
@@ -27,22 +28,30 @@ READING: Mapping[str, Any] = MappingProxyType(
         # Without this a 404, a 403 or an old header is believed until the process ends.
         "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
         "GDAL_HTTP_CONNECTTIMEOUT": "10",
-        "GDAL_HTTP_TIMEOUT": "30",
+        "GDAL_HTTP_TIMEOUT": "60",
+        # A server that stalls is given up long before; this is not tried again by GDAL.
+        "GDAL_HTTP_LOW_SPEED_TIME": "15",
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
         "GDAL_HTTP_MAX_RETRY": "3",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
         "GDAL_HTTP_RETRY_CODES": "429,500,502,503,504",
     }
 )
 
+_STATUS = re.compile(r"(?:HTTP response code|response_code|HTTP error code)\s*[:=]?\s*(\d{3})", re.IGNORECASE)
+_PASSING_STATUSES = (408, 425, 429)
 _GONE = re.compile(
-    r"\b(?:40[134]|410)\b|does not exist in the file system|No such file|AccessDenied|NoSuchKey|NoSuchBucket|Not Found",
+    r"does not exist in the file system|No such file|Access ?Denied|NoSuchKey|NoSuchBucket|Not ?Found|InvalidAccessKey"
+    r"|InvalidCredentials|No valid AWS credentials",
     re.IGNORECASE,
 )
 _PASSING = re.compile(
-    r"\b(?:408|429|5\d\d)\b|CURL|time.?out|timed out|could not (?:resolve|connect)|connection|"
-    r"Range downloading not supported|Read error|got \d+ bytes, expected|Cannot read|Request for .* failed",
+    r"CURL error|timed? ?out|could not resolve|could not connect|connection|too slow"
+    r"|Read error|got \d+ bytes, expected|Cannot read|Invalid AWS response|Request for .* failed",
     re.IGNORECASE,
 )
+_UNRECOGNIZED = "not recognized as being in a supported file format"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @contextmanager
@@ -99,7 +108,7 @@ def _open(path: str) -> Any:
     try:
         return rasterio.open(path, driver="GTiff")
     except RasterioIOError as error:
-        if "not recognized as being in a supported file format" not in str(error):
+        if _UNRECOGNIZED not in str(error):
             raise
     return rasterio.open(path, driver="JP2OpenJPEG")
 
@@ -110,16 +119,36 @@ def _is_remote(href: str) -> bool:
 
 def _translate(error: BaseException, href: str) -> RasterError:
     """By what GDAL said, anywhere in the chain of causes: it has no error codes for this."""
-    said = " | ".join(_chain(error))
+    said = _without_href(" | ".join(_chain(error)), href)
+    damaged = RasterUnreadable(f"{shown(href)} is no raster that can be read, or is damaged: {_first(error, href)}")
     if not _is_remote(href):
-        if _GONE.search(said):
-            return AssetMissing(f"{shown(href)} is not there; check the item's href")
-        return RasterUnreadable(f"{shown(href)} is no raster that can be read, or is damaged: {_first(error, href)}")
-    if _PASSING.search(_without_href(said, href)):
-        return RasterUnavailable(f"{shown(href)} could not be read just now: {_first(error, href)}")
-    if _GONE.search(_without_href(said, href)):
-        return AssetMissing(f"{shown(href)} is gone or forbidden: {_first(error, href)}")
-    return RasterUnreadable(f"{shown(href)} is no raster that can be read, or is damaged: {_first(error, href)}")
+        return AssetMissing(f"{shown(href)} is not there; check the item's href") if _GONE.search(said) else damaged
+    gone = AssetMissing(f"{shown(href)} is gone or forbidden: {_first(error, href)}")
+    passing = RasterUnavailable(f"{shown(href)} could not be read just now: {_first(error, href)}")
+    statuses = [int(status) for status in _STATUS.findall(said)]
+    if statuses:
+        return gone if 400 <= statuses[-1] < 500 and statuses[-1] not in _PASSING_STATUSES else passing
+    if "Range downloading not supported" in said:
+        return RasterUnreadable(f"{shown(href)}: its server answers no range requests, so no part of it can be read")
+    if _GONE.search(said):
+        return gone
+    if _PASSING.search(said):
+        return passing
+    return _looked_at(href, damaged) if _UNRECOGNIZED in said else damaged
+
+
+def _looked_at(href: str, damaged: RasterUnreadable) -> RasterError:
+    """GDAL says the same of a web page and of a header it could not fetch: look at the first bytes ourselves."""
+    if urlsplit(href).scheme.lower() == "s3":
+        return damaged
+    try:
+        with httpx.stream("GET", href, headers={"Range": "bytes=0-15"}, follow_redirects=True, timeout=10) as response:
+            start = next(response.iter_bytes(), b"")
+    except httpx.HTTPError as error:
+        return RasterUnavailable(f"{shown(href)} could not be read just now: {type(error).__name__}")
+    if response.is_success and not start.startswith(_TIFF):
+        return damaged
+    return RasterUnavailable(f"{shown(href)} could not be read just now: its header came incomplete")
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:
@@ -130,9 +159,12 @@ def _chain(error: BaseException | None) -> Iterator[str]:
 
 def _first(error: BaseException, href: str) -> str:
     """The deepest cause, which is what happened first, without the href and what it may carry."""
-    return _without_href(list(_chain(error))[-1], href).strip(" :'\"")[:300]
+    said = _without_href(list(_chain(error))[-1], href)
+    return "not a TIFF" if _UNRECOGNIZED in said else said.strip(" :'\"")[:300]
 
 
 def _without_href(text: str, href: str) -> str:
-    """GDAL quotes the whole URL, and numbers in a URL are no HTTP status."""
-    return re.sub(r"(?:/vsi\w+/)?(?:https?|s3)://\S+", "…", text.replace(href, "…").replace(_to_gdal_path(href), "…"))
+    """GDAL quotes the whole URL, and numbers or words in a URL are no answer of the server."""
+    for quoted in (_to_gdal_path(href), href):
+        text = text.replace(quoted, "…")
+    return re.sub(r"(?:https?|s3)://\S+", "…", text)
