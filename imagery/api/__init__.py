@@ -1,0 +1,1 @@
+"""The HTTP door: parse, call, answer. `app.create_app(imagery)` is all that others need."""

@@ -72,6 +72,8 @@ class Created:
 
     subscription: Subscription
     remarks: tuple[str, ...]
+    is_repeat: bool = False
+    """Whether the idempotency key had made it before, and nothing was saved now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +98,14 @@ class Subscriptions:
             new.aoi, max_vertices=self.limits.max_aoi_vertices, max_area_km2=self.limits.max_aoi_km2
         )
         subscription = self._filled_in(caller, new, aoi=aoi, now=now)
-        idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(new)) if idempotency_key else None
+        # The parsed area, not the text: another spelling of one area is the same wish, and its size is bounded.
+        asked = replace(new, aoi=aoi.geometry)
+        idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(asked)) if idempotency_key else None
         saved = self.store.add(subscription, idempotency=idempotency)
         request = first_request(saved)
         if request is not None and saved.checked_through is None:
             self.queue.send([request])
-        return Created(subscription=saved, remarks=remarks)
+        return Created(subscription=saved, remarks=remarks, is_repeat=saved.id != subscription.id)
 
     def get(self, caller: Caller, subscription_id: str) -> Subscription:
         """Raises SubscriptionUnknown, for another owner's too."""
@@ -132,7 +136,8 @@ class Subscriptions:
         changed = subscription.changed(now=self.clock(), **changes)
         if changed.status not in (subscription.status, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED):
             raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
-        changed = replace(changed, assets=self._checked_assets(changed))
+        if "assets" in changes:
+            changed = replace(changed, assets=self._checked_assets(changed))
         if changed.status is SubscriptionStatus.ACTIVE:
             changed = replace(changed, delete_at=None)
         _refuse_empty_window(changed)

@@ -1,0 +1,267 @@
+"""What callers are given: our values as JSON, with links to what belongs to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, Field
+
+from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
+from imagery.model.failure import Failure
+from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
+from imagery.model.request import Request, RequestKind
+from imagery.model.subscription import Priority, Subscription, SubscriptionStatus
+
+
+class FiltersView(BaseModel):
+    """Which acquisitions are wanted."""
+
+    max_cloud_cover: float | None = Field(description="Percent of the scene. null: any.")
+    min_coverage: float | None = Field(description="Least fraction of the AOI's pixels with data. null: any.")
+
+
+class SubscriptionLinks(BaseModel):
+    """Where to look next."""
+
+    self: str
+    ledger: str
+    items: str = Field(description="STAC search for what was delivered; needs the same key.")
+
+
+class SubscriptionView(BaseModel):
+    """A subscription as it stands."""
+
+    id: str
+    owner: str
+    aoi: dict[str, Any] = Field(description="GeoJSON Polygon or MultiPolygon, as used.")
+    bbox: tuple[float, float, float, float] = Field(description="west, south, east, north in degrees.")
+    area_km2: float
+    provider: str
+    collection: str
+    assets: list[str]
+    start_at: datetime
+    end_at: datetime | None
+    filters: FiltersView
+    priority: Priority
+    destination: str | None
+    labels: dict[str, str]
+    status: SubscriptionStatus
+    delete_at: datetime | None = Field(description="When it and all it led to may be removed.")
+    checked_through: datetime | None = Field(description="All the provider published up to here was looked at.")
+    last_update_at: datetime | None = Field(description="When an item was last delivered.")
+    created_at: datetime
+    updated_at: datetime = Field(description="Last change by its owner.")
+    version: int = Field(description="Counts the owner's changes; first part of the ETag.")
+    remarks: list[str] = Field(default_factory=list, description="What was mended in the AOI, when it is created.")
+    links: SubscriptionLinks
+
+    @classmethod
+    def of(cls, subscription: Subscription, *, base_url: str, remarks: tuple[str, ...] = ()) -> SubscriptionView:
+        """As its owner sees it."""
+        own = f"{base_url}/v1/subscriptions/{quote(subscription.id, safe='')}"
+        items = {"filter-lang": "cql2-text", "filter": f"imagery:subscription_id = '{subscription.id}'"}
+        return cls(
+            **_fields(subscription, _OF_SUBSCRIPTION),
+            aoi=dict(subscription.aoi.geometry),
+            bbox=subscription.aoi.bbox,
+            area_km2=round(subscription.aoi.area_km2, 6),
+            assets=list(subscription.assets),
+            filters=FiltersView(**_fields(subscription.filters, ("max_cloud_cover", "min_coverage"))),
+            remarks=list(remarks),
+            links=SubscriptionLinks(
+                self=own, ledger=f"{own}/ledger", items=f"{base_url}/stac/search?{urlencode(items, quote_via=quote)}"
+            ),
+        )
+
+
+class SubscriptionPage(BaseModel):
+    """Subscriptions in order of creation."""
+
+    subscriptions: list[SubscriptionView]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class OutcomeView(BaseModel):
+    """How one acquisition ended, and why."""
+
+    subscription_id: str
+    item_id: str = Field(description="Of the source item, at the provider.")
+    collection: str
+    status: OutcomeStatus
+    reason: SkipReason | None = Field(description="When skipped.")
+    error: str | None = Field(description="When failed.")
+    explanation: str
+    numbers: dict[str, float] = Field(description="cloud_cover (percent), coverage (fraction), pixels, bytes.")
+    acquired_at: datetime
+    source_updated_at: datetime | None
+    request_id: str
+    updated_at: datetime
+    item: str | None = Field(description="URL of our STAC item, when delivered.")
+
+    @classmethod
+    def of(cls, outcome: Outcome, *, base_url: str) -> OutcomeView:
+        """A row of the ledger."""
+        item = None
+        if outcome.published_item_id is not None:
+            collection = quote(outcome.published_collection or outcome.collection, safe="")
+            item = f"{base_url}/stac/collections/{collection}/items/{quote(outcome.published_item_id, safe='')}"
+        return cls(**_fields(outcome, _OF_OUTCOME), item=item)
+
+
+class LedgerPage(BaseModel):
+    """A subscription's ledger, newest acquisition first."""
+
+    outcomes: list[OutcomeView]
+    counts: dict[OutcomeStatus, int] = Field(description="Of the whole ledger, not of this page.")
+    next: str | None
+
+
+class WindowView(BaseModel):
+    """A span of acquisition time."""
+
+    start_at: datetime
+    end_at: datetime
+
+
+class RequestView(BaseModel):
+    """One piece of work."""
+
+    id: str
+    kind: RequestKind
+    priority: Priority
+    provider: str
+    collection: str
+    subscription_ids: list[str]
+    item_ids: list[str]
+    window: WindowView | None
+    attempt: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, request: Request) -> RequestView:
+        """As its owners see it."""
+        window = request.window
+        return cls(
+            **_fields(request, ("id", "kind", "priority", "provider", "collection", "attempt", "created_at")),
+            subscription_ids=list(request.subscription_ids),
+            item_ids=list(request.item_ids),
+            window=WindowView(start_at=window.start_at, end_at=window.end_at) if window else None,
+        )
+
+
+class RequestList(BaseModel):
+    """What comes next in the queue, most urgent first; approximate."""
+
+    requests: list[RequestView]
+
+
+class FailureView(BaseModel):
+    """A request that failed for good."""
+
+    id: str
+    owner: str | None
+    request: RequestView
+    error: str
+    cause: str
+    state: str | None = Field(description="The state of the workflow that failed.")
+    retryable: bool = Field(description="Whether waiting can help.")
+    failed_at: datetime
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureView:
+        """As its owner sees it."""
+        names = ("id", "owner", "error", "cause", "state", "retryable", "failed_at")
+        return cls(**_fields(failure, names), request=RequestView.of(failure.request))
+
+
+class FailurePage(BaseModel):
+    """Failures, newest first."""
+
+    failures: list[FailureView]
+    next: str | None
+
+
+class ExecutionView(BaseModel):
+    """One run of the workflow."""
+
+    id: str
+    status: ExecutionStatus
+    state: str | None = Field(description="Where it is now; null when it has ended.")
+    error: str | None
+    cause: str | None
+    started_at: datetime
+    stopped_at: datetime | None
+
+    @classmethod
+    def of(cls, execution: Execution) -> ExecutionView:
+        """A line of a list."""
+        return cls(**_fields(execution, _OF_EXECUTION))
+
+
+class ExecutionPage(BaseModel):
+    """Executions, newest first; a page may hold fewer than `limit` though more follow."""
+
+    executions: list[ExecutionView]
+    next: str | None
+
+
+class HistoryEventView(BaseModel):
+    """One line of an execution's history, typed as Step Functions types it."""
+
+    at: datetime
+    type: str
+    state: str | None
+    detail: dict[str, Any]
+
+
+class ExecutionDetail(ExecutionView):
+    """An execution with what it was given, what it gave, and what it went through."""
+
+    input: Any
+    output: Any
+    history: list[HistoryEventView]
+
+    @classmethod
+    def with_history(cls, execution: Execution, history: tuple[HistoryEvent, ...]) -> ExecutionDetail:
+        """All there is to know about it."""
+        events = [HistoryEventView(**_fields(event, ("at", "type", "state", "detail"))) for event in history]
+        return cls(**_fields(execution, (*_OF_EXECUTION, "input", "output")), history=events)
+
+
+class ProviderView(BaseModel):
+    """Somebody with imagery."""
+
+    name: str = Field(description="What a subscription names in `provider`.")
+    collections: str = Field(description="URL of what it has, at the provider.")
+
+
+class ProviderList(BaseModel):
+    """The providers that are set up."""
+
+    providers: list[ProviderView]
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: str
+    version: str
+    queue: dict[Priority, int] = Field(description="Requests waiting, by priority.")
+    running: int = Field(description="Executions under way that do not wait for a callback.")
+
+
+_OF_SUBSCRIPTION = (
+    *("id", "owner", "provider", "collection", "start_at", "end_at", "priority", "destination", "labels", "status"),
+    *("delete_at", "checked_through", "last_update_at", "created_at", "updated_at", "version"),
+)
+_OF_OUTCOME = (
+    *("subscription_id", "item_id", "collection", "status", "reason", "error", "explanation", "numbers"),
+    *("acquired_at", "source_updated_at", "request_id", "updated_at"),
+)
+_OF_EXECUTION = ("id", "status", "state", "error", "cause", "started_at", "stopped_at")
+
+
+def _fields(value: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
