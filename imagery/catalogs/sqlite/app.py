@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from imagery import __version__
 from imagery.catalogs.sqlite.api.access import Access
-from imagery.catalogs.sqlite.api.core import STAC_VERSION, CatalogClient
+from imagery.catalogs.sqlite.api.core import STAC_VERSION, CatalogClient, SearchBody
 from imagery.catalogs.sqlite.api.problems import BodyLimit, handle_errors
 from imagery.catalogs.sqlite.api.queryables import Queryables
 from imagery.catalogs.sqlite.api.transactions import Transactions
@@ -93,7 +93,7 @@ def create_app(store: CatalogStore, *, title: str, access: Access) -> FastAPI:
         router=APIRouter(),
         exceptions={},
         search_get_request_model=create_get_request_model(on_search),
-        search_post_request_model=create_post_request_model(on_search),
+        search_post_request_model=create_post_request_model(on_search, base_model=SearchBody),
         items_get_request_model=create_get_request_model(on_items, base_model=ItemCollectionUri),
         middlewares=_middlewares(),
     )

@@ -198,4 +198,5 @@ def collection_with_links(body: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 def _dumps(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # Escaped: a name that was sent back in a link may hold what UTF-8 cannot.
+    return json.dumps(value, separators=(",", ":")).encode()

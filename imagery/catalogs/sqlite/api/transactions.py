@@ -31,6 +31,10 @@ from imagery.model.access import Caller
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
+# stac-pydantic lets an OverflowError through where a time lies beyond the calendar.
+_UNREADABLE = (ValidationError, OverflowError, RecursionError)
+
+
 class Transactions(ApiExtension):
     """An owner writes items of their own; an operator any item, and collections."""
 
@@ -207,7 +211,7 @@ def _checked(sent: dict[str, Any], collection_id: str, item_id: str | None = Non
             raise ItemInvalid(f"{name}: the body says {str(item[name])[:200]!r}, the URL {due!r}", field=f"/{name}")
     try:
         Item.model_validate(item)
-    except (ValidationError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise _item_invalid(error) from error
     return item
 
@@ -218,14 +222,14 @@ def _checked_collection(sent: dict[str, Any], collection_id: str | None = None) 
         raise ItemInvalid(f"id: the body says {str(body['id'])[:200]!r}, the URL {collection_id!r}", field="/id")
     try:
         Collection.model_validate(body)
-    except (ValidationError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise _item_invalid(error) from error
     return body
 
 
-def _item_invalid(error: ValidationError | RecursionError) -> ItemInvalid:
-    if isinstance(error, RecursionError):
-        return ItemInvalid("the body is nested too deep")
+def _item_invalid(error: Exception) -> ItemInvalid:
+    if not isinstance(error, ValidationError):
+        return ItemInvalid(f"the body is no STAC document: {error}")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = "/".join(map(str, first["loc"]))
     return ItemInvalid(f"{place}: {first['msg']}", field=f"/{place}")
