@@ -144,8 +144,12 @@ def _local_file(asset: Any, folder: Path, root: Path) -> Path | None:
     try:
         parts = urlsplit(href)
         name = PurePosixPath(unquote(parts.path)).name
-        relative = [] if parts.scheme or href.startswith("/") else [folder / href, folder / unquote(href)]
-        for candidate in [*relative, folder / name]:
+        if parts.scheme in ("", "file"):
+            # An absolute path replaces `folder`; `root` still decides.
+            candidates = [folder / href, folder / unquote(parts.path), folder / name]
+        else:
+            candidates = [folder / name]
+        for candidate in candidates:
             file = candidate.resolve()
             if file.is_file() and file.is_relative_to(root):
                 return file

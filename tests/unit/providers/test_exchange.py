@@ -15,7 +15,7 @@ from imagery.errors import (
 from imagery.providers import exchange
 from imagery.providers.earth_search import EarthSearch
 
-from .conftest import ROOT, Api, a_page, a_search, an_item
+from .conftest import ROOT, Api, a_page, a_search, an_item, next_link
 
 BAD_GATEWAY = httpx.Response(502, json={"message": "Internal server error"})
 DATE = "Mon, 23 Nov 2026 22:00:00 GMT"
@@ -135,6 +135,16 @@ def test_a_page_too_heavy_is_asked_for_in_halves(
     api.answers = [trouble, trouble, a_page(an_item("A"))]
     assert [item.id for item in provider.search(a_search())] == ["A"]
     assert [body["limit"] for body in api.bodies] == [100, 50, 25]
+
+
+def test_a_later_page_too_heavy_starts_the_search_anew_with_each_item_still_once(
+    api: Api, provider: EarthSearch
+) -> None:
+    link = next_link({"next": "2"})
+    first, second = an_item("A"), an_item("B")
+    api.answers = [a_page(first, links=[link]), BAD_GATEWAY, a_page(first, links=[link]), a_page(second)]
+    assert [item.id for item in provider.search(a_search())] == ["A", "B"]
+    assert [body.get("limit") for body in api.bodies] == [100, None, 50, None]
 
 
 def test_a_provider_that_fails_at_any_page_size_is_unavailable(api: Api, provider: EarthSearch) -> None:

@@ -77,7 +77,19 @@ def test_an_item_is_completed_from_what_lies_around_it(tmp_path: Path, synthetic
     assert scene.item["bbox"][0] == pytest.approx(15.51, abs=0.02)
 
 
-@pytest.mark.parametrize("href", ["../outside.tif", "../../outside.tif", "/etc/hostname", "link.tif", "\x00.tif"])
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_absolute_paths_inside_the_folder_are_found(tmp_path: Path, synthetic: Scenes, form: str) -> None:
+    rasters = tmp_path / "rasters and more"
+    rasters.mkdir()
+    (rasters / "red.tif").write_bytes(any_file(synthetic).read_bytes())
+    write_item(tmp_path / "items", any_file(synthetic), assets={"red": {"href": form.format(rasters / "red.tif")}})
+    (scene,) = load_scenes(tmp_path).scenes
+    assert scene.files["red"] == (rasters / "red.tif").resolve()
+
+
+@pytest.mark.parametrize(
+    "href", ["file:///etc/hostname", "../outside.tif", "../../outside.tif", "/etc/hostname", "link.tif", "\x00.tif"]
+)
 def test_nothing_outside_the_folder_is_ever_a_scenes_file(tmp_path: Path, synthetic: Scenes, href: str) -> None:
     (tmp_path / "outside.tif").write_bytes(b"secret")
     folder = tmp_path / "data"
