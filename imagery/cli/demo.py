@@ -1,0 +1,147 @@
+"""`imagery demo`: the main job, shown offline in one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagery.cli.aoi_file import read_aoi
+from imagery.cli.options import AsJson, parse_end, parse_list, parse_start
+from imagery.cli.printing import Printer, percent
+from imagery.errors import InvalidInput
+from imagery.model.outcome import OutcomeStatus
+from imagery.model.subscription import Filters
+
+if TYPE_CHECKING:
+    from imagery.demo import Demo
+    from imagery.demo.summary import Summary
+    from imagery.serving.following import Progress
+
+
+def demo(
+    *,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes; synthetic ones without.")] = None,
+    aoi: Annotated[Path | None, typer.Option("--aoi", help="GeoJSON of the area; else one the scenes fill.")] = None,
+    feature: Annotated[str | None, typer.Option("--feature", help="Which one of its features: id or place.")] = None,
+    collection: Annotated[str | None, typer.Option("--collection", help="Else the one most scenes are of.")] = None,
+    assets: Annotated[str | None, typer.Option("--assets", help="As red,nir; else all that every scene has.")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="First acquisition; else the first scene's.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last acquisition; else the last scene's.")] = None,
+    max_cloud_cover: Annotated[float | None, typer.Option(min=0, max=100, help="Percent of the scene.")] = None,
+    min_coverage: Annotated[float | None, typer.Option(min=0, max=1, help="Fraction of the area with data.")] = None,
+    state_dir: Annotated[Path, typer.Option("--state-dir", help="Where it keeps everything.")] = Path("imagery-demo"),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Preferred; a free one if taken.")] = 8080,
+    stay: Annotated[bool | None, typer.Option("--stay/--no-stay", help="Serve on; as usual with a terminal.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier demos left in --state-dir.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Subscribe to a field and watch its imagery arrive: service and provider run here, offline.
+
+    Run again with the same options it goes on where it was, even after a crash.
+    """
+    if feature is not None and aoi is None:
+        raise InvalidInput("--feature names a feature of the file given with --aoi", field="--feature")
+    from imagery.demo import Wishes, open_demo
+    from imagery.demo.summary import summarise, to_document
+
+    wishes = Wishes(
+        state_dir=state_dir,
+        data=data,
+        aoi=read_aoi(aoi, feature=feature) if aoi else None,
+        collection=collection,
+        assets=parse_list(assets),
+        start_at=parse_start(start),
+        end_at=parse_end(end),
+        filters=Filters(max_cloud_cover=max_cloud_cover, min_coverage=min_coverage),
+        port=port,
+        fresh=fresh,
+    )
+    _leave_loopback_alone(os.environ)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with open_demo(wishes) as running:
+        progress = _follow(running)
+        summary = summarise(running)
+        Printer(as_json=as_json).document(to_document(running, summary))
+        _print(Printer(as_json=as_json), running, summary)
+        trouble = _trouble(running, progress, summary)
+        if trouble:
+            typer.echo(f"error: {trouble}", err=True)
+            raise typer.Exit(1)
+        if stay if stay is not None else sys.stdout.isatty():
+            _stay(running)
+
+
+def _follow(running: Demo) -> Progress:
+    from imagery.cli.progress import progress_display
+    from imagery.serving.following import look_at
+
+    typer.echo(f"{running.scenes} scenes at {running.sandbox_url}, service at {running.api_url}", err=True)
+    for remark in running.remarks:
+        typer.echo(f"note: {remark}", err=True)
+    typer.echo(f"subscription {running.subscription.id}", err=True)
+    progress = look_at(running.imagery, running.subscription)
+    with progress_display() as display:
+        for progress in running.follow():
+            display.show(progress)
+    return progress
+
+
+def _print(printer: Printer, running: Demo, summary: Summary) -> None:
+    printer.table(
+        ("date", "item", "status", "cloud", "coverage", "why not"),
+        [
+            (
+                f"{row.acquired_at:%Y-%m-%d}",
+                row.item_id,
+                row.status,
+                "-" if row.cloud_cover is None else f"{row.cloud_cover:.1f} %",
+                percent(row.coverage),
+                "" if row.status is OutcomeStatus.DELIVERED else row.explanation,
+            )
+            for row in summary.rows
+        ],
+        empty="No acquisition was found.",
+    )
+    printer.line()
+    printer.pairs({"clips": summary.clips, "STAC": running.stac_url})
+    printer.line("\nTry it, while the service is up:")
+    printer.line(f"  {summary.python_line}")
+    printer.line("\nServe the same catalog again:")
+    printer.line(f"  {summary.serve_line}")
+
+
+def _trouble(running: Demo, progress: Progress, summary: Summary) -> str | None:
+    """What went wrong, and what to do; None when nothing did."""
+    if progress.trouble:
+        return f"the first look at the sandbox failed: {progress.trouble}; start over with --fresh"
+    if failed := summary.count(OutcomeStatus.FAILED):
+        return (
+            f"{failed} of {len(summary.rows)} acquisitions failed; see why with "
+            f"`imagery failures list --data-dir {running.state.service}`, start over with --fresh"
+        )
+    if summary.missing:
+        return f"{len(summary.missing)} delivered items are not found by a search, the first is {summary.missing[0]}"
+    if not summary.rows:
+        return "none of the scenes lies over the area in this time; choose another --aoi, or --start and --end"
+    return None
+
+
+def _stay(running: Demo) -> None:
+    typer.echo(f"\nserving {running.stac_url} until Ctrl-C", err=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        typer.echo("stopping", err=True)
+
+
+def _leave_loopback_alone(environment: MutableMapping[str, str]) -> None:
+    """GDAL and HTTP clients would send even loopback's requests to a proxy that the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):
+        environment[name] = ",".join(filter(None, (environment.get(name), "127.0.0.1", "localhost")))

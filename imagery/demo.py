@@ -1,1 +1,0 @@
-"""The main job, shown working on one machine without a network."""
