@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.requests import Request as HttpRequest
 
+from imagery.catalogs.sqlite.api.access import Access
 from imagery.catalogs.sqlite.app import create_app as create_stac_app
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
@@ -19,7 +20,8 @@ from imagery.checkers.delete import DeleteChecker
 from imagery.checkers.update import UpdateChecker
 from imagery.model.access import Caller
 from imagery.objects import open_objects
-from imagery.orchestrators.embedded import EmbeddedOrchestrator, load_definition
+from imagery.orchestrators.embedded.definition import load_definition
+from imagery.orchestrators.embedded.engine import EmbeddedOrchestrator
 from imagery.ports import Catalog, Clock, Engine, ObjectStore, Orchestrator, ProcessingQueue, Provider
 from imagery.providers.earth_search import EarthSearch
 from imagery.queues.sqlite import SqliteProcessingQueue
@@ -112,7 +114,7 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
             update_checker=_update_checker(settings, neighbours),
             delete_checker=_delete_checker(settings, neighbours),
             stac_app=lambda caller_of: create_stac_app(
-                items, title="Imagery", caller_of=caller_of, public=settings.public_catalog
+                items, title="Imagery", access=Access(caller_of=caller_of, public=settings.public_catalog)
             ),
             _closing=closing.pop_all(),
         )
