@@ -50,7 +50,7 @@ class Session:
         db.create_function("casefold", 1, _casefold, deterministic=True)
         db.create_function("unaccent", 1, _unaccent, deterministic=True)
         db.create_function("power", 2, _power, deterministic=True)
-        db.set_progress_handler(self._overdue, 50_000)
+        db.set_progress_handler(self._overdue, 10_000)
 
     def register(self, geometry: Any) -> int:
         """Its number, for `st_rel`."""

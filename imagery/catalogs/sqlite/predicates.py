@@ -96,7 +96,7 @@ class Translator:
         raise FilterInvalid(f"filter: {op[:40]!r} is not supported here", field="/filter")
 
     def _operand(self, node: Node, *, as_time: bool = False) -> str:  # noqa: PLR0911 - likewise
-        if isinstance(node, str) and as_time:
+        if as_time and isinstance(node, str | int | float):
             return self._bindings.bind(_instant(node))
         if node is None or isinstance(node, str | int | float):
             return self._bindings.bind(node)

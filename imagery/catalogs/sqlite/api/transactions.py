@@ -228,8 +228,10 @@ def _checked_collection(sent: dict[str, Any], collection_id: str | None = None) 
 
 
 def _item_invalid(error: Exception) -> ItemInvalid:
+    if isinstance(error, OverflowError):
+        return ItemInvalid(f"properties: a time lies beyond the calendar ({error})", field="/properties")
     if not isinstance(error, ValidationError):
-        return ItemInvalid(f"the body is no STAC document: {error}")
+        return ItemInvalid("the body is nested too deep")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = "/".join(map(str, first["loc"]))
     return ItemInvalid(f"{place}: {first['msg']}", field=f"/{place}")
