@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,9 +39,10 @@ class Worker:
     def stop(self, *, drain: timedelta = DRAIN) -> None:
         """Take no new work, let what is under way finish within `drain`, and come to rest."""
         self._stopping.set()
+        deadline = time.monotonic() + to_seconds(drain)
         for thread in self._threads:
-            thread.join(timeout=to_seconds(drain))
-        self.imagery.engine.close(to_seconds(drain))
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
 
     def _every(self, name: str, interval: timedelta, trip: Callable[[], None]) -> None:
         def loop() -> None:
