@@ -20,9 +20,9 @@ def one_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A machine of this state, ending with it, and of one that catches."""
     whole = dict(state)
     if "Next" not in whole and whole["Type"] not in ("Succeed", "Fail", "Choice"):
-        whole["End"] = True
+        whole.setdefault("End", True)
     states = {"S": whole}
-    targets = [entry["Next"] for key in ("Catch", "Choices") for entry in whole.get(key, [])]
+    targets = [entry["Next"] for key in ("Catch", "Choices") for entry in whole.get(key, []) if "Next" in entry]
     targets += [whole[key] for key in ("Next", "Default") if key in whole]
     states.update({name: {"Type": "Pass", "End": True} for name in targets})
     return {"StartAt": "S", "States": states}

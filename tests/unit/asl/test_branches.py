@@ -134,7 +134,8 @@ def test_a_failing_item_fails_the_map_with_its_own_error(run):
     ({"ToleratedFailureCount": 9, "ToleratedFailurePercentage": 10}, "States.ExceedToleratedFailureThreshold"),
     ({"ToleratedFailureCountPath": "$.n"}, None),
     ({"ToleratedFailurePercentagePath": "$.p"}, None),
-    ({"ToleratedFailurePercentagePath": "$.n", "ToleratedFailureCountPath": "$.p"}, "States.ExceedToleratedFailureThreshold"),
+    ({"ToleratedFailurePercentagePath": "$.n", "ToleratedFailureCountPath": "$.p"},
+     "States.ExceedToleratedFailureThreshold"),
 ])  # fmt: skip
 def test_a_map_bears_as_many_failures_as_it_says(run, fields, error):
     payload = {"xs": ["ok", "bad", "bad", "ok"], "n": 2, "p": 50.0 if "ToleratedFailureCountPath" not in fields else 3}

@@ -33,7 +33,8 @@ TESTS = [
 
 PATTERNS = [
     ("log-*.txt", "log-1.txt", True), ("log-*.txt", "log-.txt", True), ("log-*", "xlog-", False), ("*", "", True),
-    ("a*b*c", "a12b\n3c", True), (r"a\*", "a*", True), (r"a\*", "ab", False), (r"a\\*", r"a\b", True), ("a.c", "abc", False),
+    ("a*b*c", "a12b\n3c", True), (r"a\*", "a*", True), (r"a\*", "ab", False), (r"a\\*", r"a\b", True),
+    ("a.c", "abc", False),
 ]  # fmt: skip
 
 
@@ -98,7 +99,8 @@ def test_without_a_default_no_match_is_an_error(run):
 
 def test_input_and_output_paths_frame_the_choice(run):
     state = {
-        "Type": "Choice", "InputPath": "$.in", "OutputPath": "$.out", "Choices": [{"Variable": "$.x", "NumericEquals": 1, "Next": "Yes"}]
+        "Type": "Choice", "InputPath": "$.in", "OutputPath": "$.out",
+        "Choices": [{"Variable": "$.x", "NumericEquals": 1, "Next": "Yes"}]
     }  # fmt: skip
     assert run(state, {"in": {"x": 1, "out": "kept"}}).output == "kept"
 
