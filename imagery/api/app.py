@@ -28,9 +28,11 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
     """The HTTP API of this house. It starts no worker and closes nothing: who built the house does."""
     settings = imagery.settings
     app = FastAPI(title="imagery", version=package.__version__, description=_ABOUT, redoc_url=None)
+    routers = [module.router for module in (service, subscriptions, failures, work)]
     app.state.imagery = imagery
-    for routes in (service, subscriptions, failures, work):
-        app.include_router(routes.router)
+    app.state.routes = [route for router in routers for route in router.routes]
+    for router in routers:
+        app.include_router(router)
     app.mount("/stac", imagery.stac_app(caller_of))
     add_handlers(app)
     gate = Gate.of(imagery.keys, requests_per_second=settings.requests_per_second, monotonic=monotonic)

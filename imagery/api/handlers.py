@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
 
 from imagery.api import problems
 from imagery.api.problems import FieldProblem
@@ -41,11 +42,19 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path}; /docs lists what there is."
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = _methods_here(request)
         detail = f"{request.url.path} does not take {request.method}; it takes {allowed}."
+        return problems.from_status(request, 405, detail=detail, headers={"Allow": allowed})
     elif error.status_code != 400:
         detail = error.detail
     return problems.from_status(request, error.status_code, detail=detail, headers=error.headers)
+
+
+def _methods_here(request: Request) -> str:
+    """All methods of a path: the framework names those of the first route that has the path, and we write one each."""
+    routes: Sequence[BaseRoute] = request.app.state.routes
+    here = [route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
 
 
 def _validation(request: Request, error: Exception) -> Response:

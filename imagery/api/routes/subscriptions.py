@@ -22,14 +22,19 @@ router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         pattern=r"^[\x20-\x7e]+$",
         description="Any text of yours; a repeat with it gives the subscription of the first time.",
     ),
 ]
-IfMatch = Annotated[str | None, Header(max_length=1000, description="ETag of the subscription as you saw it, or *.")]
-IfNoneMatch = Annotated[str | None, Header(max_length=1000, description="ETag you have; 304 if it is that still.")]
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", max_length=1000, description="ETag of the subscription as you saw it, or *.")
+]
+IfNoneMatch = Annotated[
+    str | None, Header(alias="If-None-Match", max_length=1000, description="ETag you have; 304 if it is that still.")
+]
 
 _ETAG = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "For If-Match and If-None-Match."}}}
 _CREATED = {
