@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from shapely import transform as transform_shape
 from shapely.geometry import box, shape
 
 from imagery.errors import ClipTooLarge, RasterError, RasterUnavailable, RasterUnreadable
-from imagery.raster.gdal import open_raster, shown, translated
+from imagery.raster.gdal import open_raster, shown, translated, unwarned
 
 Geometry = Mapping[str, Any]
 """GeoJSON Polygon or MultiPolygon in EPSG:4326."""
@@ -226,10 +227,11 @@ def _first_row(src: Any, geometry: Geometry) -> tuple[int, int]:
 
 def _inside(aoi: Geometry, transform: Any, shape_: tuple[int, int]) -> NDArray[np.bool_]:
     """Shape (height, width): pixels whose centre is in the AOI, else those it touches."""
-    inside: NDArray[np.bool_] = geometry_mask([aoi], shape_, transform, invert=True)
-    if not inside.any():
-        inside = geometry_mask([aoi], shape_, transform, invert=True, all_touched=True)
-    return inside
+    by_centre, by_touch = (
+        partial(geometry_mask, [aoi], shape_, transform, invert=True, all_touched=touched) for touched in (False, True)
+    )
+    inside: NDArray[np.bool_] = unwarned(by_centre)
+    return inside if inside.any() else unwarned(by_touch)
 
 
 def _nodata(src: Any, fallback: float | None) -> tuple[int | float, bool]:

@@ -75,7 +75,7 @@ def _creation_options(clip: Clip, *, categorical: bool) -> dict[str, Any]:
         "COMPRESS": "DEFLATE",
         "LEVEL": "6",
         "PREDICTOR": "FLOATING_POINT" if np.issubdtype(clip.data.dtype, np.floating) else "STANDARD",
-        "BLOCKSIZE": "512" if longest > 256 else "256",
+        "BLOCKSIZE": "512" if longest > OVERVIEWS_ABOVE else "256",
         "OVERVIEWS": "AUTO" if longest > OVERVIEWS_ABOVE else "NONE",
         "OVERVIEW_RESAMPLING": "NEAREST" if categorical else "AVERAGE",
         "RESAMPLING": "NEAREST",

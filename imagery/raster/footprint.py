@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
 from imagery.raster.clip import Clip
+from imagery.raster.gdal import unwarned
 
 MAX_SIDE = 256
 """Pixels a side to which a larger clip is thinned first: an outline is for searching, not for measuring."""
@@ -41,8 +42,12 @@ def _valid_outline(clip: Clip) -> BaseGeometry:
     valid: NDArray[np.bool_] = _thinned(clip.valid, step)
     fine = clip.transform
     transform = Affine(fine.a * step, fine.b * step, fine.c, fine.d * step, fine.e * step, fine.f)
-    outlines = [shape(outline) for outline, _ in shapes(valid.astype(np.uint8), mask=valid, transform=transform)]
-    return union_all(outlines)
+
+    def outlines() -> list[BaseGeometry]:
+        found = shapes(valid.astype(np.uint8), mask=valid, transform=transform)
+        return [shape(outline) for outline, _ in found]
+
+    return union_all(unwarned(outlines))
 
 
 def _thinned(valid: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:

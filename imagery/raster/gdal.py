@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -14,6 +14,8 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 from imagery.errors import AssetMissing, RasterError, RasterUnavailable, RasterUnreadable
+
+T = TypeVar("T")
 
 READING: Mapping[str, Any] = MappingProxyType(
     {
@@ -76,6 +78,18 @@ def translated(href: str) -> Iterator[None]:
         raise RasterUnreadable(f"{shown(href)} is not georeferenced; it cannot be clipped to a place") from error
     except RasterioError as error:
         raise _translate(error, href) from error
+
+
+def unwarned(call: Callable[[], T]) -> T:
+    """What `call` gives, tried again when rasterio's warning about its own scratch raster gets out of it.
+
+    It silences that one with `warnings.catch_warnings`, which threads undo for each other; where warnings are errors
+    (under `python -W error`), one in a thousand calls then fails for nothing.
+    """
+    for _ in range(50):
+        with suppress(NotGeoreferencedWarning):
+            return call()
+    return call()
 
 
 def shown(href: str) -> str:

@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.mask
+from rasterio.io import MemoryFile
 from rasterio.warp import transform_geom
+from shapely.geometry import Point, mapping, shape
 
 from imagery.raster.clip import Clip, clip, clip_many
+from imagery.raster.cog import encode_cog
+from imagery.raster.footprint import footprint
+from imagery.raster.thumbnail import encode_thumbnail
 
 PARCELS = "fields/parcels_slovenia_over_33TWM_33TWL.geojson"
 MAIN_SET = "imagery/earthsearch_33T_2023-08"
@@ -68,6 +73,52 @@ def test_every_parcel_of_every_date_and_tile_is_what_rasterio_cuts_out(shared_da
         clips = clip_many(str(path), parcels, max_pixels=10**8)
         found = assert_same_as_rasterio(path, parcels, clips)
         assert found == (100 if "33TWM" in path.parent.name else 30), path
+
+
+OTHERS = [
+    "imagery/s2_l2a_10m_austria_33UUP_2021",
+    "imagery/sentinel-cogs_29RKH_20200219",
+    "imagery/planet",
+]
+
+
+def areas_over(src: Any) -> list[dict[str, Any]]:
+    """Outlines all over a raster and past its edges, from less than a pixel to most of it."""
+    rng = np.random.default_rng(src.width)
+    left, bottom, right, top = src.bounds
+    across, up = right - left, top - bottom
+    found = []
+    for _ in range(40):
+        middle = Point(left + across * rng.uniform(-0.1, 1.1), bottom + up * rng.uniform(-0.1, 1.1))
+        outline = middle.buffer(float(across * 10 ** rng.uniform(-3.5, -0.3)), quad_segs=int(rng.integers(1, 6)))
+        found.append(transform_geom(src.crs, "EPSG:4326", mapping(outline)))
+    return found
+
+
+@pytest.mark.parametrize("folder", OTHERS)
+def test_other_sensors_and_resolutions_are_what_rasterio_cuts_out(shared_data: Path, folder: str) -> None:
+    paths = sorted((shared_data / folder).rglob("*.tif"))
+    assert paths
+    for path in paths:
+        with rasterio.open(path) as src:
+            areas = areas_over(src)
+        assert assert_same_as_rasterio(path, areas, clip_many(str(path), areas, max_pixels=10**8)) >= 10, path
+
+
+def test_clips_of_real_imagery_become_valid_cogs_with_footprints_inside_their_aois(shared_data: Path) -> None:
+    parcels = parcels_of(shared_data)
+    for path in sorted((shared_data / MAIN_SET).glob("S2*_33TWL_*/*.tif")):
+        for geometry, cut in zip(parcels, clip_many(str(path), parcels, max_pixels=10**8), strict=True):
+            if cut is None:
+                continue
+            assert isinstance(cut, Clip)
+            outline = shape(footprint(cut, geometry))
+            assert outline.is_valid and not outline.is_empty
+            assert outline.within(shape(geometry).buffer(1e-6))
+            assert encode_thumbnail([cut]).startswith(b"\x89PNG")
+        if isinstance(cut := clip(str(path), parcels[-1], max_pixels=10**8) or cut, Clip):
+            with MemoryFile(encode_cog(cut, categorical="SCL" in path.name)) as file, file.open() as src:
+                np.testing.assert_array_equal(src.read(), cut.data)
 
 
 def test_one_clip_is_the_same_as_one_of_many(shared_data: Path) -> None:
