@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -87,8 +88,11 @@ def clip(href: str, geometry: Geometry, *, nodata: float | None = None, max_pixe
     """The AOI's pixels; None if the raster has no data there.
 
     A pixel belongs to the AOI if its centre does; an AOI that holds no centre gets the pixels it touches. `nodata` is
-    used when the file declares none. Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable,
-    RasterUnreadable.
+    used when the file declares none. An AOI across the antimeridian is one piece in a UTM raster, gives its half on a
+    raster of one side, and is ClipTooLarge on one that spans the world; a raster that counts longitudes on past 180 has
+    no data for the part given as negative.
+
+    Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable, RasterUnreadable.
     """
     result = clip_many(href, [geometry], nodata=nodata, max_pixels=max_pixels)[0]
     if isinstance(result, RasterError):
@@ -105,21 +109,24 @@ def clip_many(
     opened anew; when several AOIs in a row fail so, the rest get a RasterUnavailable untried.
     """
     results: list[Clip | RasterError | None] = [None] * len(geometries)
-    pending = list(range(len(geometries)))
-    # GDAL does not ask again for a body that was cut short, and may keep what it got until the file is closed.
-    for _ in range(2):
-        if pending:
-            with open_raster(href) as src:
-                _clip_each(src, geometries, pending, results, href=href, nodata=nodata, max_pixels=max_pixels)
-        pending = [index for index in pending if isinstance(results[index], RasterUnavailable)]
+    if not geometries:
+        return results
+    fill_in = partial(_clip_each, geometries, results, href=href, nodata=nodata, max_pixels=max_pixels)
+    with open_raster(href) as src:
+        fill_in(src, range(len(geometries)))
+    again = [index for index, result in enumerate(results) if isinstance(result, RasterUnavailable)]
+    if again:
+        # GDAL does not ask again for a body that was cut short, and may keep what it got until the file is closed.
+        with suppress(RasterError), open_raster(href) as src:
+            fill_in(src, again)
     return results
 
 
 def _clip_each(
-    src: Any,
     geometries: Sequence[Geometry],
-    pending: Sequence[int],
     results: list[Clip | RasterError | None],
+    src: Any,
+    pending: Sequence[int],
     *,
     href: str,
     nodata: float | None,

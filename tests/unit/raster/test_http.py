@@ -21,7 +21,7 @@ AOI = {
 }
 """800 x 1100 m, 1.6 km right of and 2 km below the corner of what `write_raster` makes."""
 
-QUICK = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_MAX_RETRY": "1", "GDAL_HTTP_LOW_SPEED_TIME": "1"}
+QUICK = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_MAX_RETRY": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,14 @@ def test_a_body_cut_short_once_is_fetched_again(server, cog) -> None:
     np.testing.assert_array_equal(got.data, expected.data)
 
 
+def test_an_aoi_whose_blocks_never_come_takes_no_other_with_it(server, cog) -> None:
+    lower = {"type": "Polygon", "coordinates": [[[x, y - 0.07] for x, y in AOI["coordinates"][0]]]}
+    server.files["b.tif"] = cog[: len(cog) * 3 // 4]
+    first, second = clip_many(server.href("b.tif"), [AOI, lower], max_pixels=10**6)
+    assert isinstance(first, Clip)
+    assert isinstance(second, RasterUnavailable)
+
+
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -129,7 +137,9 @@ def silent_url() -> Iterator[str]:
 
 
 def test_a_server_that_says_nothing_is_given_up(silent_url) -> None:
-    assert isinstance(refusal(f"{silent_url}/b.tif"), RasterUnavailable)
+    impatient = {"GDAL_HTTP_TIMEOUT": "0.2", "GDAL_HTTP_MAX_RETRY": "0"}
+    with pytest.raises(RasterUnavailable), open_raster(f"{silent_url}/b.tif", options=impatient):
+        pass
 
 
 @pytest.mark.parametrize("body", [b"<html>log in first</html>" * 1000, b"", b"II*\0" + b"\xff" * 50_000])
