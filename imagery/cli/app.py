@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -56,4 +57,6 @@ def every_command(
 
 def main() -> None:
     """The console script."""
+    # Python's warnings are for programmers; rasterio's leak out of threads, and mean nothing there.
+    logging.captureWarnings(True)
     app()

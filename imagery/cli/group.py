@@ -60,7 +60,7 @@ def report_error(error: ImageryError, *, as_json: bool) -> None:
         document = {"error": {"type": type(error).__name__, "detail": detail, "field": field}}
         typer.echo(json.dumps(document, ensure_ascii=False), err=True)
         return
-    place = f" [{field}]" if field else ""
+    place = f" [{field}]" if field and field not in detail else ""
     typer.echo(f"error: {detail}{place}", err=True)
 
 

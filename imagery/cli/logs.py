@@ -12,6 +12,7 @@ from imagery.errors import SettingsInvalid
 
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _CHATTY = {
+    "py.warnings": logging.ERROR,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "rasterio": logging.ERROR,

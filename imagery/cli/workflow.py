@@ -92,12 +92,14 @@ def _tasks(given: list[str]) -> dict[str, Callable[[Any], Any]]:
 
 def _answering(in_turn: list[Any]) -> Callable[[Any], Any]:
     """A task that gives each answer once, and the last for ever."""
+    from imagery.orchestrators.embedded.errors import StateFailed
+
     left = list(in_turn)
 
     def answer(_arguments: Any) -> Any:
         value = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(value, dict) and isinstance(value.get("Error"), str) and set(value) <= {"Error", "Cause"}:
-            raise type(value["Error"], (Exception,), {})(str(value.get("Cause", "")))
+            raise StateFailed(value["Error"], str(value.get("Cause", "")))
         return value
 
     return answer
