@@ -6,7 +6,6 @@ from fastapi import APIRouter, FastAPI
 from pydantic_settings import SettingsConfigDict
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import (
-    ItemCollectionUri,
     create_get_request_model,
     create_post_request_model,
 )
@@ -23,7 +22,8 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from imagery import __version__
 from imagery.catalogs.sqlite.api.access import Access
-from imagery.catalogs.sqlite.api.core import STAC_VERSION, CatalogClient, SearchBody
+from imagery.catalogs.sqlite.api.core import STAC_VERSION, CatalogClient
+from imagery.catalogs.sqlite.api.parameters import ItemsParameters, SearchBody, SearchParameters
 from imagery.catalogs.sqlite.api.problems import BodyLimit, handle_errors
 from imagery.catalogs.sqlite.api.queryables import Queryables
 from imagery.catalogs.sqlite.api.transactions import Transactions
@@ -92,9 +92,9 @@ def create_app(store: CatalogStore, *, title: str, access: Access) -> FastAPI:
         extensions=[*on_search, *on_items, Transactions(store=store, access=access)],
         router=APIRouter(),
         exceptions={},
-        search_get_request_model=create_get_request_model(on_search),
+        search_get_request_model=create_get_request_model(on_search, base_model=SearchParameters),
         search_post_request_model=create_post_request_model(on_search, base_model=SearchBody),
-        items_get_request_model=create_get_request_model(on_items, base_model=ItemCollectionUri),
+        items_get_request_model=create_get_request_model(on_items, base_model=ItemsParameters),
         middlewares=_middlewares(),
     )
     app: FastAPI = api.app

@@ -154,4 +154,6 @@ def _instants(item_id: str, properties: Mapping[str, Any]) -> tuple[int, int, in
         return (found["datetime"],) * 3
     if start > end:
         raise ItemInvalid(f"item {item_id}: start_datetime lies after end_datetime", field="/properties/start_datetime")
-    return found.get("datetime", start), start, end
+    dt = found.get("datetime", start)
+    # A datetime outside its own range is odd, yet the item is to be found by it.
+    return dt, min(start, dt), max(end, dt)

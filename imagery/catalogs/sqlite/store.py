@@ -10,7 +10,7 @@ from typing import Any
 
 from imagery.catalogs.sqlite import extents, writing
 from imagery.catalogs.sqlite.conditions import ItemQuery
-from imagery.catalogs.sqlite.connections import Connections, Session
+from imagery.catalogs.sqlite.connections import Connections
 from imagery.catalogs.sqlite.extents import Extent
 from imagery.catalogs.sqlite.records import StoredItem, kept_links, parse_id, record_of, to_json
 from imagery.catalogs.sqlite.schema import INDEXED
@@ -127,11 +127,6 @@ class CatalogStore:
         """One page. Raises FilterInvalid, CursorInvalid."""
         with self._connections.read() as session:
             return search(session, query, owner=owner, indexed=self._indexed)
-
-    def explain(self, run: Callable[[Session], Any]) -> Any:
-        """Let `run` look at the file through a reading session: for measurements and tests."""
-        with self._connections.read() as session:
-            return run(session)
 
     @property
     def _connections(self) -> Connections:

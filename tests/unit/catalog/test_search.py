@@ -103,6 +103,10 @@ def test_a_range_is_found_by_any_instant_of_it(store, make_item, find):
     store.put_items([make_item("range", **span), make_item("instant")])
     assert find(store, datetime="1990-02-01T00:00:00Z") == ["range"]
     assert find(store, datetime="1990-02-01T00:00:00Z/..") == ["instant", "range"]
+    store.put_items([make_item("odd", **{**span, "datetime": "1980-01-01T00:00:00Z"})])
+    assert find(store, datetime="1980-01-01T00:00:00Z") == ["odd"]
+    assert set(find(store, datetime="1990-02-01T00:00:00Z", bbox=(13, 45, 15, 47))) == {"odd", "range"}
+    store.remove_items("clips", ["odd"])
     assert find(store, datetime="1990-03-02T00:00:00Z/2000-01-01T00:00:00Z") == []
 
 

@@ -26,7 +26,7 @@ class Access:
     """The one behind a request; None: nobody we know."""
 
     public: bool = False
-    """Whether nobody we know may read everything."""
+    """Whether nobody we know may read everything. A caller we know still sees what is theirs."""
 
     def scope(self, request: Request) -> str | None:
         """The owner whose things a reader sees; None: everybody's. Raises 401."""

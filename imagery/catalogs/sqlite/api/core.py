@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import model_validator
 from stac_fastapi.types.core import BaseCoreClient
-from stac_fastapi.types.search import BaseSearchPostRequest
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,21 +27,6 @@ from imagery.errors import FilterInvalid
 
 STAC_VERSION = "1.1.0"
 OPENAPI_JSON = "application/vnd.oai.openapi+json;version=3.0"
-
-
-class SearchBody(BaseSearchPostRequest):
-    """What POST /search takes."""
-
-    # Read by the store: stac-pydantic's own reading overflows at the ends of the calendar.
-    datetime: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def validate_spatial(cls, values: object) -> object:
-        """Takes the place of stac-pydantic's own, which falls over a body that is no object."""
-        if not isinstance(values, dict):
-            raise ValueError("a search is a JSON object")  # noqa: TRY004 - pydantic wants a ValueError
-        return values
 
 
 # stac-fastapi declares the documents a client gives and passes Responses through just as well; ours give those.

@@ -1,0 +1,45 @@
+"""What a search takes, where stac-fastapi's own models say or do something else than we do."""
+
+# Annotations are not postponed here: attrs would hand FastAPI their text, and it cannot look the names up.
+from typing import Annotated
+
+import attr
+from fastapi import Query
+from pydantic import Field, model_validator
+from stac_fastapi.api.models import ItemCollectionUri
+from stac_fastapi.types.search import BaseSearchGetRequest, BaseSearchPostRequest, Limit
+
+from imagery.catalogs.sqlite.conditions import MAX_LIMIT
+
+_LIMIT = f"Items on a page. More than {MAX_LIMIT} gives {MAX_LIMIT}, and a link to the next page."
+
+
+@attr.s
+class SearchParameters(BaseSearchGetRequest):
+    """Of GET /search."""
+
+    limit: Annotated[Limit | None, Query(description=_LIMIT)] = attr.ib(default=10)
+
+
+@attr.s
+class ItemsParameters(ItemCollectionUri):
+    """Of GET /collections/{id}/items."""
+
+    limit: Annotated[Limit | None, Query(description=_LIMIT)] = attr.ib(default=10)
+
+
+class SearchBody(BaseSearchPostRequest):
+    """Of POST /search."""
+
+    # Read by the store: stac-pydantic's own reading overflows at the ends of the calendar.
+    datetime: str | None = None
+
+    limit: Limit | None = Field(10, description=_LIMIT)
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_spatial(cls, values: object) -> object:
+        """Takes the place of stac-pydantic's own, which falls over a body that is no object."""
+        if not isinstance(values, dict):
+            raise ValueError("a search is a JSON object")  # noqa: TRY004 - pydantic wants a ValueError
+        return values
