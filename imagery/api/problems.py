@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -16,6 +16,9 @@ from imagery import errors
 from imagery.errors import ImageryError, InvalidInput
 
 MEDIA_TYPE = "application/problem+json"
+MAX_TEXT = 1000
+"""Characters of a text that may repeat what a caller sent."""
+
 RETRY_AFTER_S = 5
 """Offered with a 503 that does not know better."""
 
@@ -41,11 +44,22 @@ _STATUS: Mapping[type[ImageryError], int] = {
 """By the nearest class of the tree; an error that is under none of them is ours to mend: 500."""
 
 
+def _plain(value: object) -> object:
+    """Text that can be written as UTF-8 and read by a person, whatever a caller put into it."""
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+Plain = Annotated[str, BeforeValidator(_plain)]
+
+
 class FieldProblem(BaseModel):
     """One part of a request that cannot be used."""
 
-    field: str = Field(description="JSON pointer into the body, or `/name` of a parameter or header.")
-    detail: str
+    field: Plain = Field(description="JSON pointer into the body, or `/name` of a parameter or header.")
+    detail: Plain
 
 
 class Problem(BaseModel):
@@ -54,10 +68,10 @@ class Problem(BaseModel):
     type: str = Field(description="Where this kind of problem is explained; compare it, do not parse `detail`.")
     title: str
     status: int
-    detail: str = Field(description="What is wrong this time, and what to do next.")
-    instance: str | None = Field(default=None, description="The path that was asked.")
+    detail: Plain = Field(description="What is wrong this time, and what to do next.")
+    instance: Plain | None = Field(default=None, description="The path that was asked.")
     request_id: str | None = Field(default=None, description="Finds this request in the service's log.")
-    field: str | None = Field(default=None, description="JSON pointer to the first part that is wrong.")
+    field: Plain | None = Field(default=None, description="JSON pointer to the first part that is wrong.")
     errors: list[FieldProblem] | None = None
 
 
@@ -148,6 +162,8 @@ def from_error(request: Request, error: ImageryError) -> JSONResponse:
     if kind.status == 500:
         return internal(request)
     field = error.field if isinstance(error, InvalidInput) else None
+    if field is not None and not field.startswith("/"):
+        field = f"/{field}"  # a parameter's bare name
     parts = [FieldProblem(field=field, detail=str(error))] if field is not None else None
     return respond(request, kind, detail=str(error), parts=parts, headers=_headers(kind.status, error))
 

@@ -47,9 +47,14 @@ class Visible:
 
     def execution(self, execution_id: str) -> Execution:
         """Raises ExecutionUnknown, for another owner's too."""
-        execution = self.imagery.orchestrator.get(execution_id)
+        # One sentence for both, so that nobody learns which ids others have.
+        refusal = ExecutionUnknown(f"there is no execution {execution_id}")
+        try:
+            execution = self.imagery.orchestrator.get(execution_id)
+        except ExecutionUnknown:
+            raise refusal from None
         if not self._may_see(execution):
-            raise ExecutionUnknown(f"there is no execution {execution_id}")
+            raise refusal
         return execution
 
     def _may_see(self, execution: Execution) -> bool:

@@ -33,9 +33,14 @@ class Failures:
 
     def get(self, caller: Caller, failure_id: str) -> Failure:
         """Raises FailureUnknown, for another owner's too."""
-        failure = self.store.get(failure_id)
+        # One sentence for both, so that nobody learns which ids others have.
+        refusal = FailureUnknown(f"there is no failure {failure_id}; it may have been replayed or deleted")
+        try:
+            failure = self.store.get(failure_id)
+        except FailureUnknown:
+            raise refusal from None
         if caller.scope not in (None, failure.owner):
-            raise FailureUnknown(f"there is no failure {failure_id}")
+            raise refusal
         return failure
 
 

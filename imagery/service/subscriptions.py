@@ -109,9 +109,14 @@ class Subscriptions:
 
     def get(self, caller: Caller, subscription_id: str) -> Subscription:
         """Raises SubscriptionUnknown, for another owner's too."""
-        subscription = self.store.get(subscription_id)
+        # One sentence for both, so that nobody learns which ids others have.
+        refusal = SubscriptionUnknown(f"there is no subscription {subscription_id}")
+        try:
+            subscription = self.store.get(subscription_id)
+        except SubscriptionUnknown:
+            raise refusal from None
         if caller.scope not in (None, subscription.owner):
-            raise SubscriptionUnknown(f"there is no subscription {subscription_id}")
+            raise refusal
         return subscription
 
     def find(self, caller: Caller, query: SubscriptionQuery) -> Page[Subscription]:

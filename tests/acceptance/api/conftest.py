@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,31 +70,44 @@ def provider_url() -> Iterator[str]:
         yield url
 
 
+def open_house(
+    stack: ExitStack, data_dir: Path, provider_url: str, clock: Callable[[], datetime], **changes: Any
+) -> Api:
+    """Serve a house, until the stack unwinds, whose settings may differ from the usual ones."""
+    usual: dict[str, Any] = {
+        "data_dir": data_dir,
+        "stac_providers": {"earth-search": provider_url},
+        "requests_per_second": 1000.0,
+    }
+    house = stack.enter_context(build(Settings(**usual | changes), clock=clock))
+    ticks = Ticks()
+    url = stack.enter_context(serving(create_app(house, monotonic=ticks)))
+    return Api(imagery=house, url=url, ticks=ticks, _stack=stack)
+
+
 @pytest.fixture
 def open_api(tmp_path: Path, clock: Callable[[], datetime], provider_url: str) -> Iterator[Callable[..., Api]]:
-    """Serve a house whose settings may differ from the usual ones."""
     with ExitStack() as stack:
-
-        def opened(**changes: Any) -> Api:
-            settings = Settings(
-                **{
-                    "data_dir": tmp_path / "data",
-                    "stac_providers": {"earth-search": provider_url},
-                    "requests_per_second": 1000.0,
-                    **changes,
-                }
-            )
-            house = stack.enter_context(build(settings, clock=clock))
-            ticks = Ticks()
-            url = stack.enter_context(serving(create_app(house, monotonic=ticks)))
-            return Api(imagery=house, url=url, ticks=ticks, _stack=stack)
-
-        yield opened
+        yield lambda **changes: open_house(stack, tmp_path / "data", provider_url, clock, **changes)
 
 
 @pytest.fixture
 def api(open_api: Callable[..., Api]) -> Api:
     return open_api()
+
+
+@pytest.fixture(scope="module")
+def empty_api(tmp_path_factory: pytest.TempPathFactory, provider_url: str) -> Iterator[Api]:
+    """For tests that leave nothing behind, served once for all of them."""
+    with ExitStack() as stack:
+        data_dir = tmp_path_factory.mktemp("empty")
+        yield open_house(stack, data_dir, provider_url, lambda: datetime(2026, 5, 1, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def refused(empty_api: Api) -> httpx.Client:
+    """A caller nothing of whom is accepted."""
+    return empty_api.client("rita")
 
 
 @pytest.fixture

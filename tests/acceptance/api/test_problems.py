@@ -58,13 +58,13 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[15, 46], [15.1, 46.1], [15.1, 46]
     ],
 )
 def test_a_body_that_cannot_be_used_is_answered_with_the_field(
-    ana: httpx.Client, changes: dict[str, Any], name: str, field: str
+    refused: httpx.Client, changes: dict[str, Any], name: str, field: str
 ) -> None:
-    answer = ana.post("/v1/subscriptions", json=a_body(**changes))
+    answer = refused.post("/v1/subscriptions", json=a_body(**changes))
     problem = assert_problem(answer, 422, name)
     # The area's own problems are named to the vertex.
     assert problem["field"] == field or (field == "/aoi" and problem["field"].startswith("/aoi/")), problem
-    assert ana.get("/v1/subscriptions").json()["subscriptions"] == []
+    assert refused.get("/v1/subscriptions").json()["subscriptions"] == []
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_body_that_cannot_be_used_is_answered_with_the_field(
     ],
     ids=["empty", "cut", "bytes", "deep", "long number"],
 )
-def test_what_is_no_json_is_refused(ana: httpx.Client, content: bytes) -> None:
-    answer = ana.post("/v1/subscriptions", content=content, headers={"Content-Type": "application/json"})
+def test_what_is_no_json_is_refused(refused: httpx.Client, content: bytes) -> None:
+    answer = refused.post("/v1/subscriptions", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -97,9 +97,9 @@ def test_what_is_no_json_is_refused(ana: httpx.Client, content: bytes) -> None:
         '{"type": "FeatureCollection", "features": []}',
     ],
 )
-def test_coordinates_that_are_no_places_are_refused(ana: httpx.Client, aoi: str) -> None:
+def test_coordinates_that_are_no_places_are_refused(refused: httpx.Client, aoi: str) -> None:
     content = json.dumps(a_body()).replace(json.dumps(square()), aoi).encode()
-    answer = ana.post(
+    answer = refused.post(
         "/v1/subscriptions", content=content, headers={"Content-Type": "application/json", "Idempotency-Key": "k"}
     )
     assert_problem(answer, 422, "aoi-invalid")
@@ -151,8 +151,8 @@ def test_real_oddities_are_taken_or_refused_with_the_place_but_never_break_the_s
         ("/v1/requests?limit=0", "/limit"),
     ],
 )
-def test_a_parameter_that_cannot_be_used_is_named(ana: httpx.Client, path: str, field: str) -> None:
-    answer = ana.get(path)
+def test_a_parameter_that_cannot_be_used_is_named(refused: httpx.Client, path: str, field: str) -> None:
+    answer = refused.get(path)
     assert answer.status_code == 400
     assert answer.json()["field"] == field
 
@@ -176,36 +176,36 @@ def test_a_ledger_parameter_that_cannot_be_used_is_named(ana: httpx.Client, name
         ("/problems/nothing", "not-found"),
     ],
 )
-def test_what_is_not_there_is_said_not_to_be(ana: httpx.Client, path: str, name: str) -> None:
-    assert_problem(ana.get(path), 404, name)
+def test_what_is_not_there_is_said_not_to_be(refused: httpx.Client, path: str, name: str) -> None:
+    assert_problem(refused.get(path), 404, name)
 
 
-def test_a_method_a_path_does_not_take_is_answered_with_those_it_does(ana: httpx.Client) -> None:
-    answer = ana.put("/v1/subscriptions", json={})
+def test_a_method_a_path_does_not_take_is_answered_with_those_it_does(refused: httpx.Client) -> None:
+    answer = refused.put("/v1/subscriptions", json={})
     assert_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET, POST"
-    assert ana.put("/v1/subscriptions/sub_1", json={}).headers["allow"] == "DELETE, GET, PATCH"
+    assert refused.put("/v1/subscriptions/sub_1", json={}).headers["allow"] == "DELETE, GET, PATCH"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "multipart/form-data; boundary=x", None])
-def test_a_body_that_is_not_called_json_is_refused(ana: httpx.Client, content_type: str | None) -> None:
+def test_a_body_that_is_not_called_json_is_refused(refused: httpx.Client, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
-    answer = ana.post("/v1/subscriptions", content=json.dumps(a_body()), headers=headers)
+    answer = refused.post("/v1/subscriptions", content=json.dumps(a_body()), headers=headers)
     assert_problem(answer, 415, "media-type-unsupported")
 
 
-def test_a_body_above_the_limit_is_refused_before_it_is_read(ana: httpx.Client) -> None:
+def test_a_body_above_the_limit_is_refused_before_it_is_read(refused: httpx.Client) -> None:
     body = json.dumps(a_body(labels={"x": "y" * 6 * 2**20}))
-    answer = ana.post("/v1/subscriptions", content=body, headers={"Content-Type": "application/json"})
+    answer = refused.post("/v1/subscriptions", content=body, headers={"Content-Type": "application/json"})
     assert_problem(answer, 413, "body-too-large")
 
 
-def test_a_body_that_does_not_say_its_length_is_refused_once_it_is_too_long(ana: httpx.Client) -> None:
+def test_a_body_that_does_not_say_its_length_is_refused_once_it_is_too_long(refused: httpx.Client) -> None:
     def pieces() -> Iterator[bytes]:
         for _ in range(6 * 16):
             yield b" " * 2**16
 
-    answer = ana.post("/v1/subscriptions", content=pieces(), headers={"Content-Type": "application/json"})
+    answer = refused.post("/v1/subscriptions", content=pieces(), headers={"Content-Type": "application/json"})
     assert_problem(answer, 413, "body-too-large")
 
 

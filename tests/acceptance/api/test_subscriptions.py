@@ -54,7 +54,11 @@ def test_null_means_the_default(ana: httpx.Client) -> None:
 @pytest.mark.parametrize("wrap", ["geometry", "feature", "collection"])
 def test_an_area_may_come_as_a_geometry_a_feature_or_a_collection_of_one(ana: httpx.Client, wrap: str) -> None:
     feature = {"type": "Feature", "properties": {"crop": "barley"}, "geometry": square()}
-    shapes = {"geometry": square(), "feature": feature, "collection": {"type": "FeatureCollection", "features": [feature]}}
+    shapes = {
+        "geometry": square(),
+        "feature": feature,
+        "collection": {"type": "FeatureCollection", "features": [feature]},
+    }
     assert subscribe(ana, aoi=shapes[wrap])["aoi"] == square()
 
 
@@ -140,9 +144,7 @@ def test_a_merge_patch_changes_what_it_names_and_nothing_else(ana: httpx.Client)
 
 
 def test_null_in_a_patch_goes_back_to_the_default(ana: httpx.Client) -> None:
-    view = subscribe(
-        ana, end_at="2026-06-01T00:00:00Z", filters={"min_coverage": 1}, labels={"a": "1"}, priority="low"
-    )
+    view = subscribe(ana, end_at="2026-06-01T00:00:00Z", filters={"min_coverage": 1}, labels={"a": "1"}, priority="low")
     patch = dict.fromkeys(("end_at", "filters", "labels", "priority", "assets"))
     after = ana.patch(view["links"]["self"], json=patch).json()
     assert after["end_at"] is None
