@@ -27,7 +27,7 @@ from imagery.orchestrators.embedded.effects import (
     Retry,
     Sleep,
 )
-from imagery.orchestrators.embedded.errors import NO_CHOICE_MATCHED, RUNTIME, StateFailed, matches
+from imagery.orchestrators.embedded.errors import NO_CHOICE_MATCHED, RUNTIME, Origin, StateFailed, matches
 from imagery.orchestrators.embedded.expressions import compile_expression, evaluate, fill
 from imagery.orchestrators.embedded.intrinsics import to_text
 from imagery.orchestrators.embedded.paths import Scope
@@ -79,19 +79,19 @@ def complete(frame: Frame, around: Surroundings, result: Any = None) -> Effect:
 
 
 def fail(
-    frame: Frame, around: Surroundings, error: str | None, cause: str | None, *, from_branch: bool = False
+    frame: Frame, around: Surroundings, error: str | None, cause: str | None, origin: Origin = Origin.TASK
 ) -> Effect:
     """The state has failed: Retry, then Catch, then the line of control ends."""
     state = around.definition.state(frame)
     for position, retrier in enumerate(state.get("Retry", ())):
-        if matches(retrier["ErrorEquals"], error, from_branch=from_branch):
+        if matches(retrier["ErrorEquals"], error, origin):
             used = frame.attempts.get(str(position), 0)
             if used >= retrier.get("MaxAttempts", 3):
                 break
             delay = _delay(retrier, used, around.chance)
             return Retry(delay_s=delay, attempts={**frame.attempts, str(position): used + 1})
     for catcher in state.get("Catch", ()):
-        if matches(catcher["ErrorEquals"], error, from_branch=from_branch):
+        if matches(catcher["ErrorEquals"], error, origin):
             return _catch(catcher, frame, around, error, cause)
     return Failed(error=error, cause=cause)
 
@@ -119,7 +119,7 @@ def _delay(retrier: State, used: int, chance: Random) -> float:
 
 
 def _raised(frame: Frame, around: Surroundings, error: StateFailed) -> Effect:
-    return fail(frame, around, error.error, _told(frame, around, error))
+    return fail(frame, around, error.error, _told(frame, around, error), Origin.INTERPRETER)
 
 
 def _told(frame: Frame, around: Surroundings, error: StateFailed) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 RUNTIME = "States.Runtime"
 TIMEOUT = "States.Timeout"
 HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
@@ -33,19 +35,28 @@ class StateFailed(Exception):
         self.cause = cause
 
 
-def matches(patterns: list[str], error: str | None, *, from_branch: bool = False) -> bool:
+class Origin(Enum):
+    """Where an error of a state comes from."""
+
+    TASK = "its task"
+    BRANCH = "a branch or iteration of it"
+    INTERPRETER = "its own fields"
+
+
+def matches(patterns: list[str], error: str | None, origin: Origin = Origin.TASK) -> bool:
     """Whether an ErrorEquals list takes this error.
 
-    States.Runtime is never taken, not even by name, and States.DataLimitExceeded only by name: that is what Step
-    Functions does. A heartbeat that stays away is a timeout too.
+    As Step Functions is seen to do: States.Runtime is never taken, not even by name; States.ALL takes a
+    States.DataLimitExceeded only when it was the task that answered too much. A heartbeat that stays away is a timeout
+    too.
     """
     if error == RUNTIME:
         return False
     if error in patterns:
         return True
-    if error == DATA_LIMIT:
+    if error == DATA_LIMIT and origin is not Origin.TASK:
         return False
-    if ALL in patterns or (from_branch and BRANCH_FAILED in patterns):
+    if ALL in patterns or (origin is Origin.BRANCH and BRANCH_FAILED in patterns):
         return True
     if error == HEARTBEAT_TIMEOUT:
         return TIMEOUT in patterns

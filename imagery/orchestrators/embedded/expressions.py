@@ -90,6 +90,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _WORD = re.compile(r"(true|false|null)\b")
 _WORDS = {"true": True, "false": False, "null": None}
 _RESERVED = re.compile(r"\\(['{}\\])")
+_OPEN_ESCAPE = re.compile(r"\\")
 
 
 class _Parser:
@@ -150,6 +151,8 @@ class _Parser:
     def argument(self, name: str, *, depth: int, first: bool) -> Call | Literal | Path:
         self.space()
         if string := self.take(_STRING):
+            if _OPEN_ESCAPE.search(_RESERVED.sub("", string[1])):
+                raise self.wrong(r"a backslash in a string stands before ' { } or another backslash only")
             # States.Format reads the escapes of its template itself: `\{}` is no place for a value.
             kept = name == "States.Format" and first
             return Literal(string[1] if kept else _RESERVED.sub(r"\1", string[1]))

@@ -11,7 +11,7 @@ from imagery.model.codec import format_instant
 from imagery.model.execution import ExecutionStatus
 from imagery.orchestrators.embedded import asl
 from imagery.orchestrators.embedded.effects import Done, Effect, Failed, Fork, Go, Invoke, Retry, Sleep
-from imagery.orchestrators.embedded.errors import RUNTIME, TOLERANCE
+from imagery.orchestrators.embedded.errors import RUNTIME, TOLERANCE, Origin
 from imagery.orchestrators.embedded.resources import TOKEN_SUFFIX
 from imagery.orchestrators.embedded.rows import BLOCKED, ENDED, JOIN, READY, RETRY, SLEEP, STEP, Row, Rows, dump
 from imagery.orchestrators.embedded.runs import MAX_EVENTS, MAX_STEPS, HistoryFull, Run
@@ -200,7 +200,7 @@ class Settling:
             error, cause = TOLERANCE, "The specified tolerated failure threshold was exceeded."
         run.gone.update(self.rows.remove_below(parent_id))
         run.record(f"{kind}StateFailed", parent.frame.state, error=error, cause=cause)
-        answer = asl.fail(parent.frame, self.around(run, parent), error, cause, from_branch=True)
+        answer = asl.fail(parent.frame, self.around(run, parent), error, cause, Origin.BRANCH)
         run.todo.append((parent, answer))
 
     def _child_ended(self, run: Run, row: Row, parent_id: int, output: Any, *, failed: bool) -> None:

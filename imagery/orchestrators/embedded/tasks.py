@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from imagery.orchestrators.embedded.dataflow import within_limit
 from imagery.orchestrators.embedded.effects import Invoke
 from imagery.orchestrators.embedded.errors import StateFailed
 from imagery.orchestrators.embedded.resources import LAMBDA_INVOKE, SQS_SEND, SQS_TASK, function_name, is_function_arn
@@ -25,7 +26,9 @@ def carry_out(call: Invoke, tasks: Mapping[str, Task]) -> TaskEnded:
     """Run the task; never raises."""
     try:
         # Through JSON and back, so that what goes on is what a restart would read.
-        return TaskEnded(result=_as_json(_run(call, tasks)))
+        result = _as_json(_run(call, tasks))
+        name = "lambda" if call.resource == LAMBDA_INVOKE else call.resource
+        return TaskEnded(result=within_limit(result, name))
     except StateFailed as error:
         return TaskEnded(failed=True, error=error.error, cause=error.cause)
     except BaseException as error:  # a thread that died would leave its frame waiting for ever

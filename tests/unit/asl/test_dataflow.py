@@ -87,15 +87,18 @@ def test_a_task_goes_through_all_five_fields(run):
     assert result.output == {"got": 42, "of": "S"}
 
 
-def test_what_is_too_large_is_refused_and_only_caught_by_name(run):
+def test_an_answer_that_is_too_large_can_be_caught_but_a_state_that_grows_too_large_cannot(run):
     large = "x" * MAX_PAYLOAD_BYTES
     state = {"Type": "Task", "Resource": "big"}
-    uncaught = run({**state, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]}, {}, big=lambda payload: large)
+    by_all = run({**state, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]}, {}, big=lambda payload: large)
+    merged = {**state, "ResultPath": "$.r", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]}
+    uncaught = run(merged, {"i": "y" * 200_000}, big=lambda payload: "x" * 200_000)
     caught = run(
         {**state, "Catch": [{"ErrorEquals": ["States.DataLimitExceeded"], "Next": "C"}]}, {}, big=lambda p: large
     )
     assert uncaught.error == "States.DataLimitExceeded"
-    assert caught.status == "SUCCEEDED"
+    assert caught.output == by_all.output
+    assert caught.output["Error"] == "States.DataLimitExceeded"
 
 
 def test_parameters_that_are_too_large_never_reach_the_task(run):

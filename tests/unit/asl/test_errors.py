@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from imagery.orchestrators.embedded.errors import matches
+from imagery.orchestrators.embedded.errors import Origin, matches
 from imagery.orchestrators.embedded.simulate import START
 
 
@@ -149,7 +149,6 @@ def test_an_intrinsic_failure_is_caught(run):
     (["States.ALL"], None, True),
     (["States.ALL"], "States.Runtime", False),
     (["States.Runtime"], "States.Runtime", False),
-    (["States.ALL"], "States.DataLimitExceeded", False),
     (["States.DataLimitExceeded"], "States.DataLimitExceeded", True),
     (["States.TaskFailed"], "ValueError", True),
     (["States.TaskFailed"], "States.Timeout", False),
@@ -162,6 +161,12 @@ def test_an_intrinsic_failure_is_caught(run):
 ])  # fmt: skip
 def test_error_names_match_as_documented(patterns, error, expected):
     assert matches(patterns, error) is expected
+
+
+def test_data_above_the_limit_is_terminal_unless_a_task_answered_it():
+    assert matches(["States.ALL"], "States.DataLimitExceeded", Origin.TASK)
+    assert not matches(["States.ALL"], "States.DataLimitExceeded", Origin.INTERPRETER)
+    assert matches(["States.DataLimitExceeded"], "States.DataLimitExceeded", Origin.INTERPRETER)
 
 
 def test_an_endless_loop_ends_at_the_limit_of_the_history(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container
 
 from imagery.orchestrators.embedded.checks.choice_rules import check_choices
@@ -108,6 +109,12 @@ def _timestamp(place: Place) -> None:
         raise place.wrong("must be an RFC 3339 timestamp with capital T and Z, such as 2026-05-03T10:00:00Z")
 
 
+def _label(place: Place) -> None:
+    place.must_be(str)
+    if not re.fullmatch(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,40}", place.value):
+        raise place.wrong("a label has 1 to 40 characters, and no spaces, brackets, wildcards or other special ones")
+
+
 def _assign(place: Place) -> None:
     place.must_be(dict).template()
     for name, member in place.members():
@@ -151,7 +158,7 @@ _FIELD_CHECKS: dict[str, Callable[[Place], object]] = {
     "ToleratedFailureCountPath": Place.reference_or_call,
     "ToleratedFailurePercentage": _percentage,
     "ToleratedFailurePercentagePath": Place.reference_or_call,
-    "Label": lambda place: place.must_be(str),
+    "Label": _label,
 }
 
 
