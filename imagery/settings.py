@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     max_clip_pixels: Annotated[int, Field(ge=1)] = 200_000_000
     """Pixels of one clipped asset: 200 million is 14 000 km² at 10 m (cells of the AOI's box included)."""
 
-    requests_per_second: Annotated[float, Field(gt=0)] = 20.0
+    requests_per_second: Annotated[float, Field(gt=0)] = 100.0
     """A key's sustained rate at the HTTP API; bursts of five seconds' worth pass."""
 
     provider_timeout_s: Annotated[float, Field(gt=0)] = 30.0
