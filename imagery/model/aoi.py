@@ -34,6 +34,9 @@ class Aoi:
 NO_WIDTH = 1e-9
 """Degrees (a tenth of a millimetre): what reaches over the antimeridian by less was meant to end there."""
 
+MERGED_VERTICES = 300
+"""Merging is left to the caller beyond that: crossing combs have as many crossings as the square of their teeth."""
+
 MAX_REMARKS = 20
 """A person reads no more."""
 
@@ -165,8 +168,13 @@ def _polygons(geometry: BaseGeometry) -> list[Polygon]:
 
 def _merged(parts: list[Polygon], remarks: list[str]) -> list[Polygon]:
     """The same area without overlaps and shared edges between the parts."""
-    if MultiPolygon(parts).is_valid:
+    whole = MultiPolygon(parts)
+    if whole.is_valid:
         return parts
+    if sum(len(ring.coords) for part in parts for ring in (part.exterior, *part.interiors)) > MERGED_VERTICES:
+        found = re.search(r"\[(\S+) (\S+)\]", explain_validity(whole))
+        where = f" at longitude {float(found[1]):.10g}, latitude {float(found[2]):.10g}" if found else ""
+        raise AoiInvalid(f"polygons overlap or share an edge{where}; merge them before sending", field="/aoi")
     merged = [orient(part) for part in _polygons(union_all(parts))]
     remarks.append(f"polygons overlap or share an edge; {len(parts)} merged into {len(merged)}")
     return merged

@@ -113,6 +113,14 @@ def test_neighbours_that_share_an_edge_are_merged_and_said_so() -> None:
     assert aoi.area_km2 == pytest.approx(2 * parse(polygon(SQUARE))[0].area_km2, rel=1e-9)
 
 
+def test_many_overlapping_polygons_are_refused_quickly_with_a_place() -> None:
+    step = 1e-4
+    upright = [[[[i * step, 0], [(i + 0.5) * step, 0], [(i + 0.5) * step, 1], [i * step, 0]]] for i in range(1200)]
+    lying = [[[[y, x] for x, y in ring[::-1]] for ring in rings] for rings in upright]
+    error = refusal(multipolygon(*upright, *lying))
+    assert "overlap" in str(error) and "latitude" in str(error)
+
+
 def test_a_self_intersection_is_refused_with_its_place() -> None:
     error = refusal(feature(polygon([[15, 46], [15.2, 46.2], [15.2, 46], [15, 46.2], [15, 46]])))
     assert "self-intersection" in str(error)
