@@ -91,6 +91,9 @@ _STEP = re.compile(
       | \[\s*"(?P<double>(?:[^"\\]|\\.)*)"\s*\]""",
     re.VERBOSE | re.DOTALL,
 )
+_DOT_BRACKET = re.compile(r"(?<![.\\])\.(?=\[)")
+"""`$.['a']` and `$.[?(…)]`, which the service takes for `$['a']` and `$[?(…)]`."""
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -100,14 +103,15 @@ def compile_path(text: str) -> Path:
     root = _ROOT.match(text)
     if root is None:
         raise PathInvalid(f"{text!r} is not a JSONPath: it must begin with $")
-    position, steps = root.end(), []
-    while position < len(text) and (match := _STEP.match(text, position)):
+    whole = _DOT_BRACKET.sub("", text[root.end() :])
+    position, steps = 0, []
+    while position < len(whole) and (match := _STEP.match(whole, position)):
         steps.append(_step_of(match))
         position = match.end()
-    rest = text[position:]
+    rest = whole[position:]
     if "$" in rest:
         # A filter that looks back at the root must be asked from the root.
-        rest, steps = text[root.end() :], []
+        rest, steps = whole, []
     query = _query("$" + rest, text) if rest else None
     return Path(text=text, root=root["variable"] or root[0], steps=tuple(steps), query=query)
 

@@ -129,7 +129,7 @@ class Pump:
                 if wishes or self._has_work():
                     self._turn_over(wishes)
                 wishes = []
-            except (OSError, sqlite3.Error) as error:
+            except Exception as error:  # a dead pump would hang every execution
                 # The results of tasks must not be lost: they are kept for the next try, which a full disk may need.
                 logger.exception("the orchestrator's database could not be written")
                 self._lost = True
@@ -265,7 +265,7 @@ class Pump:
         calls: list[tuple[Ready, Invoke]] = []
         while self._waiting and len(calls) < limit and not self._draining:
             ready = self._waiting.popleft()
-            call = self._transitions.derive(ready)
+            call, _ = self._try(lambda at=ready: self._transitions.derive(at), ready.frame_id)  # type: ignore[misc]
             if call is not None:
                 self._transitions.hand_out(ready, call)
                 calls.append((ready, call))

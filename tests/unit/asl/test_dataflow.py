@@ -34,6 +34,8 @@ PASSES = [
      {"Parameters": {"v.$": "$.xs[?(@.n == 9)]"}}, {"xs": []}, {"v": []}),
     ("escaped and odd names", {"Parameters": {"v.$": r"$.a\.b", "w.$": "$['c d']", "x.$": "$.e-f", "y.$": "$.größe"}},
      {"a.b": 1, "c d": 2, "e-f": 3, "größe": 4}, {"v": 1, "w": 2, "x": 3, "y": 4}),
+    ("a dot before a bracket is passed over", {"Parameters": {"v.$": "$.['a'].[0]", "w.$": "$.a.[?(@ > 1)]"}},
+     {"a": [1, 2]}, {"v": 1, "w": [2]}),
     ("negative indices count from the end", {"Parameters": {"v.$": "$[-1]"}}, [1, 2], {"v": 2}),
 ]  # fmt: skip
 
