@@ -15,7 +15,7 @@ from imagery.api.paths import is_under, path_of
 from imagery.api.throttle import Monotonic, TokenBuckets
 from imagery.errors import ImageryError, KeyUnknown, Throttled
 from imagery.model.access import Caller
-from imagery.service.keys import Keys
+from imagery.service.keys import Keys, is_key_shaped
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ BURST_S = 5.0
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_BURST = 20.0
-"""Wrong keys of one client address: enough for a person's mistakes, too few for a machine's guesses."""
+"""Wrong keys of one client address: enough for a team's mistakes, too few for a machine's guesses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,11 @@ class Gate:
                 raise KeyUnknown("give an API key: Authorization: Bearer <key>, or X-API-Key: <key>")
             key, caller = self.keys.authenticate(text)
         except KeyUnknown:
-            self._take(self.failures, address)
+            # What has not even a key's form is a stranger's mistake; what has may be a guess.
+            if is_key_shaped(text or ""):
+                self._take(self.failures, address)
+            else:
+                self._take(self.requests, f"address {address}")
             raise
         self._take(self.requests, f"key {key.id}")
         return key.id, caller

@@ -57,5 +57,10 @@ class Keys:
         self.store.revoke(key_id, now=self.clock())
 
 
+def is_key_shaped(text: str) -> bool:
+    """Whether it could be a key, good or not."""
+    return _KEY.fullmatch(text) is not None
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

@@ -66,12 +66,20 @@ def test_each_key_has_its_own_rate_with_bursts_of_five_seconds_worth(open_api: C
 
 
 def test_guessing_keys_is_slowed_down_but_keeps_out_nobody_with_a_key(api: Api, ana: httpx.Client) -> None:
-    guesser = api.client(None)
-    statuses = [guesser.get("/v1/providers", headers={"X-API-Key": f"guess {n}"}).status_code for n in range(25)]
+    guesser, guess = api.client(None), "imk_0123456789ab_" + "A" * 43
+    statuses = [guesser.get("/v1/providers", headers={"X-API-Key": guess}).status_code for _ in range(25)]
     assert statuses == [401] * 20 + [429] * 5
     assert ana.get("/v1/providers").status_code == 200
     api.ticks.now += 2.0
-    assert guesser.get("/v1/providers").status_code == 401
+    assert guesser.get("/v1/providers", headers={"X-API-Key": guess}).status_code == 401
+
+
+def test_strangers_are_held_to_the_rate_of_one_key_an_address(open_api: Callable[..., Api]) -> None:
+    api = open_api(requests_per_second=1.0, public_catalog=True)
+    stranger = api.client(None)
+    assert [stranger.get("/v1/providers").status_code for _ in range(3)] == [401] * 3
+    assert [stranger.get("/stac/search").status_code for _ in range(3)] == [200, 200, 429]
+    assert api.client("ana").get("/v1/providers").status_code == 200
 
 
 def test_a_bucket_fills_at_its_rate_and_never_above_its_burst() -> None:
