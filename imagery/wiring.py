@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +38,10 @@ from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow import read_definition
 from imagery.workflow.steps import Neighbours, steps
+
+VISIBILITY = timedelta(seconds=10)
+"""Here a dispatcher holds a request only for as long as starting an execution takes; one that was killed in between
+must not keep it for the minute that a queue across machines needs."""
 
 CallerOf = Callable[[HttpRequest], Caller | None]
 """Who is behind an HTTP request; None: nobody who gave a key."""
@@ -128,7 +132,7 @@ def _neighbours(
         subscriptions=SqliteSubscriptionStore(database),
         ledger=SqliteLedger(database),
         failures=SqliteFailureStore(database),
-        queue=SqliteProcessingQueue(database, clock=clock),
+        queue=SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY),
         objects=open_objects(settings.objects_url or (settings.data_dir.absolute() / "objects").as_uri()),
         catalog=SqliteCatalog(items),
         clock=clock,
