@@ -29,6 +29,7 @@ ImageryError
 │   ├── ProviderUnavailable      timeout, broken connection, 5xx          (retryable)
 │   ├── ProviderThrottled        429; retry_after_s when it said so       (retryable)
 │   ├── ProviderRefused          asking again is pointless
+│   ├── FeedUnsupported          it has no feed of changes; search by subscription instead
 │   └── ProviderAnswerInvalid    it answered, but not what was asked
 ├── RasterError
 │   ├── RasterUnavailable        could not be read now                    (retryable)
@@ -178,6 +179,10 @@ class ProviderThrottled(ProviderError):
 
 class ProviderRefused(ProviderError):
     """4xx, or an answer that will be the same next time."""
+
+
+class FeedUnsupported(ProviderError):
+    """The provider cannot list what changed since a moment; its subscriptions are searched one by one."""
 
 
 class ProviderAnswerInvalid(ProviderError):

@@ -7,6 +7,7 @@ ProviderUnavailable); only what goes beyond that is said. All of them may be cal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -15,7 +16,9 @@ import pystac
 
 from imagery.model.access import ApiKey
 from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
+from imagery.model.event import Event
 from imagery.model.failure import Failure, FailureQuery
+from imagery.model.feed import FeedCursor
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.request import Request
@@ -24,6 +27,12 @@ from imagery.model.subscription import Idempotency, Priority, Subscription, Subs
 
 Clock = Callable[[], datetime]
 """Now; aware, UTC."""
+
+Together = Callable[[], AbstractContextManager[object]]
+"""`with together():` saves what this thread writes to store, ledger, feeds, events and queue in one transaction.
+
+A back end that has none writes in the order of the calls; so order them such that repeating the block is harmless.
+"""
 
 
 class SubscriptionStore(Protocol):
@@ -90,6 +99,26 @@ class FailureStore(Protocol):
 
     def remove(self, failure_id: str) -> None:
         """Forget it. Does nothing if it is gone."""
+
+
+class FeedStore(Protocol):
+    """How far each provider's feed has been read."""
+
+    def get(self, provider: str, collection: str) -> FeedCursor | None:
+        """The cursor, or None before the first read."""
+
+    def save(self, cursor: FeedCursor) -> None:
+        """Over what was there."""
+
+    def list(self) -> tuple[FeedCursor, ...]:
+        """All of them."""
+
+
+class EventStore(Protocol):
+    """What happened, until its subscribers have been told and for a while after: the outbox."""
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Keep them; one of the same id is passed over. Those of a subscription with a webhook are due at once."""
 
 
 class KeyStore(Protocol):
@@ -195,6 +224,12 @@ class Provider(Protocol):
         """Every matching item once, hrefs absolute, in no promised order.
 
         Raises when the search could not be finished: a partial answer is never passed off as a whole one.
+        """
+
+    def changes(self, collection_id: str, *, since: datetime) -> Iterator[pystac.Item]:
+        """Items of the collection whose `updated` lies at or after `since`, oldest `updated` first.
+
+        Raises when it could not be finished, like `search`; FeedUnsupported when it cannot answer this at all.
         """
 
     def get(self, collection_id: str, item_id: str) -> pystac.Item:

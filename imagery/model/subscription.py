@@ -38,6 +38,15 @@ class Filters:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """Where a subscriber wants to be told of events."""
+
+    url: str
+    secret: str = field(repr=False)
+    """`whsec_` and base64 of 24 to 64 random bytes (Standard Webhooks); shown to its owner once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Idempotency:
     """A caller's promise that two creates with the same key are one."""
 
@@ -74,6 +83,9 @@ class Subscription:
 
     destination: str | None = None
     """Prefix under the installation's object store. None: the subscription's id."""
+
+    webhook: Webhook | None = None
+    """None: events are kept, and told to nobody."""
 
     labels: dict[str, str] = field(default_factory=dict)
     """The subscriber's own words, kept and given back; not searched."""
@@ -114,6 +126,7 @@ class SubscriptionQuery:
     """Empty: any."""
 
     provider: str | None = None
+    collection: str | None = None
     bbox: tuple[float, float, float, float] | None = None
     """(west, south, east, north) in degrees; those whose AOI's bbox touches it. west > east: over the antimeridian."""
 
