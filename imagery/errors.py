@@ -2,6 +2,7 @@
 
 ImageryError
 ├── InvalidInput                 the caller can mend it; `field` says where
+│   ├── AddressRefused           of a webhook
 │   ├── AoiInvalid
 │   ├── CursorInvalid
 │   ├── DefinitionInvalid
@@ -11,6 +12,7 @@ ImageryError
 │   └── SubscriptionInvalid
 ├── Unknown                      no such thing, or not the caller's
 │   ├── CollectionUnknown
+│   ├── EventUnknown
 │   ├── ExecutionUnknown
 │   ├── FailureUnknown
 │   ├── ItemUnknown
@@ -61,6 +63,10 @@ class InvalidInput(ImageryError):
         self.field = field
 
 
+class AddressRefused(InvalidInput):
+    """A webhook's URL is not one this service may send to: its form, its port, or where its name leads."""
+
+
 class AoiInvalid(InvalidInput):
     """The area of interest is not a usable Polygon or MultiPolygon."""
 
@@ -95,6 +101,10 @@ class Unknown(ImageryError):
 
 class CollectionUnknown(Unknown):
     """No collection of this id."""
+
+
+class EventUnknown(Unknown):
+    """No event of this id, or one whose time of keeping is over."""
 
 
 class ExecutionUnknown(Unknown):

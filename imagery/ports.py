@@ -6,7 +6,7 @@ ProviderUnavailable); only what goes beyond that is said. All of them may be cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +16,14 @@ import pystac
 
 from imagery.model.access import ApiKey
 from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
-from imagery.model.event import Event
+from imagery.model.event import Attempt, Delivery, DeliveryLog, Event, EventQuery
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.request import Request
 from imagery.model.search import Search
-from imagery.model.subscription import Idempotency, Priority, Subscription, SubscriptionQuery
+from imagery.model.subscription import Idempotency, Priority, Subscription, SubscriptionQuery, Webhook
 
 Clock = Callable[[], datetime]
 """Now; aware, UTC."""
@@ -70,7 +70,11 @@ class Ledger(Protocol):
     """One row a (subscription, source item): how that acquisition ended."""
 
     def record(self, outcome: Outcome) -> None:
-        """Save, over what was there. A WAITING one replaces a final one only if its `source_updated_at` is later."""
+        """Save, over what was there.
+
+        A WAITING one replaces a final one only if its `source_updated_at` is later, or a FAILED one if another request
+        is to make it: a replay.
+        """
 
     def get(self, subscription_id: str, item_id: str) -> Outcome | None:
         """The row, or None."""
@@ -97,6 +101,9 @@ class FailureStore(Protocol):
     def find(self, query: FailureQuery) -> Page[Failure]:
         """Newest first. Raises CursorInvalid."""
 
+    def counts(self, query: FailureQuery) -> Mapping[str, int]:
+        """How many of each error match, whatever the query's `limit` and `cursor`; none that has no failure."""
+
     def remove(self, failure_id: str) -> None:
         """Forget it. Does nothing if it is gone."""
 
@@ -115,10 +122,56 @@ class FeedStore(Protocol):
 
 
 class EventStore(Protocol):
-    """What happened, until its subscribers have been told and for a while after: the outbox."""
+    """What happened, until its subscribers have been told and for a while after."""
 
     def add(self, events: Sequence[Event]) -> None:
         """Keep them; one of the same id is passed over. Those of a subscription with a webhook are due at once."""
+
+    def get(self, event_id: str) -> Event:
+        """Raises EventUnknown."""
+
+    def find(self, query: EventQuery) -> Page[Event]:
+        """Newest first. Raises CursorInvalid."""
+
+    def prune(self, *, before: datetime) -> int:
+        """Forget those that happened before, with their deliveries; gives how many went."""
+
+
+class Outbox(Protocol):
+    """Which events have yet to be told to whom. Each is told at least once, unless a day of trying was in vain."""
+
+    def due(self, *, now: datetime, limit: int, busy: Collection[Delivery] = ()) -> tuple[Delivery, ...]:
+        """Up to `limit` whose time has come, `busy` ones left out; no other process may be at work on them.
+
+        Fair to receivers: counted with the busy ones, at most one a subscription (its oldest that is due), a few an
+        endpoint, and some an owner; none of an endpoint that failed until its pause is over.
+        """
+
+    def settle(self, delivery: Delivery, attempt: Attempt | None = None, *, paused_until: datetime | None) -> None:
+        """Save how it stands after an attempt, or after none was made; its endpoint rests until `paused_until`.
+
+        An attempt that failed also ends what its endpoint has been refused for longer than DELIVER_FOR. Does nothing
+        if the event is gone.
+        """
+
+    def log(self, event_id: str) -> DeliveryLog:
+        """Empty for an event nobody was to be told of."""
+
+    def redeliver(self, delivery: Delivery) -> None:
+        """Make it due at `next_at`, whether or not it was delivered, and end its endpoint's pause."""
+
+    def retarget(self, subscription_id: str, endpoint: str | None, *, now: datetime) -> None:
+        """What is pending of this subscription goes to another endpoint, now; None: to nobody, it is canceled."""
+
+
+class Notifier(Protocol):
+    """Tells one receiver one thing, once."""
+
+    def check(self, url: str) -> None:
+        """Raises AddressRefused if this service may not send there."""
+
+    def send(self, webhook: Webhook, event: Event, *, now: datetime) -> Attempt:
+        """Deliver it, signed. Whatever goes wrong is in the attempt; takes no longer than ATTEMPT_TIMEOUT."""
 
 
 class KeyStore(Protocol):
@@ -276,6 +329,12 @@ class Catalog(Protocol):
 
 VISIBILITY_TIMEOUT = timedelta(seconds=60)
 """How long a received request stays hidden: a worker that dies delays its requests by no more."""
+
+DELIVER_FOR = timedelta(hours=24)
+"""How long an event is offered to a receiver that does not take it."""
+
+ATTEMPT_TIMEOUT = timedelta(seconds=20)
+"""How long one try to deliver an event may take in all."""
 
 AGING_INTERVAL = timedelta(minutes=15)
 """The head start a rank of priority gives."""

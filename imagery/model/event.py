@@ -1,4 +1,4 @@
-"""Facts subscribers are told of: CloudEvents 1.0, named after what happened so that telling twice is telling once."""
+"""Facts subscribers are told of, named after what happened so that telling twice is telling once; and the telling."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Event:
 
     at: datetime
     data: dict[str, Any] = field(default_factory=dict)
-    """JSON; holds no secret."""
+    """JSON; holds no secret. `item_path` is made a URL where the service's own address is known."""
 
     @classmethod
     def of(
@@ -53,3 +53,83 @@ class Event:
             at=at,
             data=data,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventQuery:
+    """Which events to list, newest first."""
+
+    owner: str | None = None
+    subscription_id: str | None = None
+    type: EventType | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+class DeliveryStatus(StrEnum):
+    """PENDING until it ends in one of the others."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Tried for a day, or refused for good."""
+
+    CANCELED = "canceled"
+    """The webhook was removed, disabled or replaced by none before it was told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """The telling of one event to one receiver, as it stands."""
+
+    event: Event
+    endpoint: str
+    """Owner and origin of the webhook: what is retried with one rhythm."""
+
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    tries: int = 0
+    """Since it was last asked for."""
+
+    asked_at: datetime
+    """When the event was added, or its redelivery was asked for."""
+
+    next_at: datetime | None = None
+    """When it is due; None when it is not pending."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One try to deliver an event: a line of the delivery log."""
+
+    at: datetime
+    url: str
+    """Where to, without its query: that may hold a secret."""
+
+    took_s: float
+    status_code: int | None = None
+    """None: there was no answer."""
+
+    error: str | None = None
+    """Why it did not count; None when it did."""
+
+    snippet: str = ""
+    """How the answer's body began, printable and bounded."""
+
+    retry_after_s: float | None = None
+    """What the receiver asked for."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver has it."""
+        return self.error is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryLog:
+    """How the telling of one event has gone."""
+
+    delivery: Delivery | None
+    """None: there was nobody to tell."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Oldest first; of many the newest are kept."""

@@ -45,6 +45,22 @@ class Webhook:
     secret: str = field(repr=False)
     """`whsec_` and base64 of 24 to 64 random bytes (Standard Webhooks); shown to its owner once."""
 
+    earlier_secret: str | None = field(default=None, repr=False)
+    """The one before, with which deliveries are signed too until `earlier_until`: a receiver can change over."""
+
+    earlier_until: datetime | None = None
+    disabled_at: datetime | None = None
+    """When its receiver answered 410 Gone: nothing is sent until its owner sets a webhook again. None: in use."""
+
+    def rotated(self, secret: str, *, earlier_until: datetime) -> Webhook:
+        """The same receiver with a new secret."""
+        return replace(self, secret=secret, earlier_secret=self.secret, earlier_until=earlier_until)
+
+    def secrets_at(self, now: datetime) -> tuple[str, ...]:
+        """What a delivery is signed with, newest first."""
+        is_over = self.earlier_until is None or now >= self.earlier_until
+        return (self.secret,) if self.earlier_secret is None or is_over else (self.secret, self.earlier_secret)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Idempotency:
