@@ -27,15 +27,30 @@ def earth_search(
     data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes; synthetic ones without.")] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8081,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="FAULT[@KIND][,NAME=VALUE…]", help="Something to do wrong; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve scenes as Earth Search does, until Ctrl-C."""
+    """Serve scenes as Earth Search does, until Ctrl-C.
+
+    It can be told to misbehave, to see what the service makes of it. FAULT is 429, 500, 502, slow, truncated,
+    wrong-length, corrupt-tiff, 403-expired, missing-asset, empty-page, duplicate-ids or whole-catalogue; KIND is root,
+    collection, search, item or file; NAME is path (a glob), after, times, probability, retry_after_s, seconds (of
+    slow), keep_bytes (of corrupt-tiff) or asset (of missing-asset): --fault 429@search,times=2,retry_after_s=1
+
+    While it runs, the same as JSON: POST /_faults {"fault": "500", "kind": "file", "times": 3} adds a rule, GET
+    /_faults shows them and how often each was met, DELETE /_faults/1 takes one away and DELETE /_faults all.
+    """
     from imagery.sandbox.earth_search import create_app
+    from imagery.sandbox.faults import Faults, parse_rule
     from imagery.sandbox.opening import open_sandbox
     from imagery.serving.server import open_listener, serve, url_of
 
     set_up_logging("WARNING")
     printer = Printer(as_json=as_json)
+    faults = Faults(*map(parse_rule, fault or ()))
     with ExitStack() as closing:
         workdir = Path(closing.enter_context(TemporaryDirectory(prefix="imagery-sandbox-")))
         listener = closing.enter_context(open_listener(host, port))
@@ -49,4 +64,4 @@ def earth_search(
             printer.line(f"{count} scenes of {', '.join(collections)} at {url}")
             printer.line(f'Use it: IMAGERY_STAC_PROVIDERS=\'{{"earth-search": "{url}"}}\' imagery serve')
 
-        serve(create_app(scenes), listener, on_started=say_where)
+        serve(create_app(scenes, faults=faults), listener, on_started=say_where)

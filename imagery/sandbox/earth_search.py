@@ -9,11 +9,15 @@ from urllib.parse import quote, urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from imagery.errors import CollectionUnknown, FilterInvalid, ItemUnknown
+from imagery.sandbox.control import control_routes
+from imagery.sandbox.faults import Faults
+from imagery.sandbox.faulty import Faulty
 from imagery.sandbox.query import DEFAULT_LIMIT, KNOWN, parse_query
 from imagery.sandbox.rasters import media_type
 from imagery.sandbox.scenes import Scene, Scenes
@@ -35,9 +39,13 @@ CONFORMS_TO = [
 """As recorded, less aggregation."""
 
 
-def create_app(shelf: Shelf | Scenes, *, base_url: str | None = None) -> Starlette:
-    """The sandbox as an ASGI app. `base_url` is for links when a proxy stands in front; else what the caller used."""
+def create_app(shelf: Shelf | Scenes, *, base_url: str | None = None, faults: Faults | None = None) -> Starlette:
+    """The sandbox as an ASGI app. `base_url` is for links when a proxy stands in front; else what the caller used.
+
+    `faults` are those it begins with; others can be added while it is served, at /_faults.
+    """
     sandbox = _Sandbox(shelf if isinstance(shelf, Shelf) else Shelf(shelf), base_url)
+    faults = Faults() if faults is None else faults
     return Starlette(
         routes=[
             Route("/", sandbox.landing),
@@ -48,7 +56,9 @@ def create_app(shelf: Shelf | Scenes, *, base_url: str | None = None) -> Starlet
             Route("/collections/{collection}/items/{item}", sandbox.item),
             Route("/search", sandbox.search, methods=["GET", "POST"]),
             Route("/files/{collection}/{item}/{asset}/{name}", sandbox.file),
+            *control_routes(faults),
         ],
+        middleware=[Middleware(Faulty, faults=faults)],
         exception_handlers={
             CollectionUnknown: _not_found,
             ItemUnknown: _not_found,
