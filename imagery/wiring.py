@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ must not keep it for the minute that a queue across machines needs."""
 CallerOf = Callable[[HttpRequest], Caller | None]
 """Who is behind an HTTP request; None: nobody who gave a key."""
 
+Sleep = Callable[[float], None]
+"""Wait so many seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Imagery:
@@ -88,10 +92,10 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
+def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sleep) -> Imagery:
     """One machine: SQLite for all that is remembered, obstore for the bytes, the embedded orchestrator.
 
-    Raises SettingsInvalid when something set cannot be used.
+    `sleep` is how providers are waited for between two tries. Raises SettingsInvalid when something set cannot be used.
     """
     with ExitStack() as closing:
         data_dir = settings.data_dir.absolute()
@@ -99,7 +103,7 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
         database = closing.enter_context(Database(data_dir / "imagery.db"))
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
-        neighbours = _neighbours(settings, database, items, _providers(settings, closing), clock)
+        neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         closing.callback(orchestrator.close, 0.0)
         return Imagery(
@@ -200,9 +204,9 @@ def _orchestrator(data_dir: Path, neighbours: Neighbours, settings: Settings) ->
     )
 
 
-def _providers(settings: Settings, closing: ExitStack) -> dict[str, Provider]:
+def _providers(settings: Settings, closing: ExitStack, sleep: Sleep) -> dict[str, Provider]:
     return {
-        name: closing.enter_context(EarthSearch(name, url, timeout_s=settings.provider_timeout_s))
+        name: closing.enter_context(EarthSearch(name, url, timeout_s=settings.provider_timeout_s, sleep=sleep))
         for name, url in settings.stac_providers.items()
     }
 
