@@ -73,6 +73,8 @@ def _index(query: SubscriptionQuery) -> str:
         return "subscription_by_delete_at"
     if query.owner is not None:
         return "subscription_by_owner"
+    if query.provider is not None and query.collection is not None:
+        return "subscription_by_feed"
     if query.provider is not None:
         return "subscription_by_provider"
     return "subscription_by_status"
@@ -88,6 +90,9 @@ def _tests(query: SubscriptionQuery) -> tuple[list[str], dict[str, Any]]:
     if query.provider is not None:
         where.append("provider = :provider")
         values["provider"] = query.provider
+    if query.collection is not None:
+        where.append("collection = :collection")
+        values["collection"] = query.collection
     if query.delete_before is not None:
         where.append("delete_at IS NOT NULL AND delete_at <= :delete_before")
         values["delete_before"] = format_instant(query.delete_before)

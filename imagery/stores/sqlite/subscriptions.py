@@ -9,10 +9,12 @@ from datetime import datetime
 from imagery.errors import IdempotencyConflict, SubscriptionUnknown, VersionConflict
 from imagery.model.codec import format_instant, from_json, parse_instant, to_json
 from imagery.model.paging import Page
-from imagery.model.subscription import Idempotency, Subscription, SubscriptionQuery
+from imagery.model.subscription import Idempotency, Subscription, SubscriptionQuery, SubscriptionStatus
+from imagery.stores.sqlite import subscription_counts
 from imagery.stores.sqlite.boxes import Bbox, parts_of
 from imagery.stores.sqlite.cursors import page_of, parse_cursor
 from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.subscription_counts import is_live, refuse_one_more
 from imagery.stores.sqlite.subscription_search import search
 
 MIGRATIONS = (
@@ -35,7 +37,16 @@ MIGRATIONS = (
             PRIMARY KEY (owner, key)) WITHOUT ROWID""",
         "CREATE INDEX idempotency_by_subscription ON idempotency (subscription_id)",
     ),
+    (
+        "ALTER TABLE subscription ADD COLUMN collection TEXT NOT NULL DEFAULT ''",
+        "UPDATE subscription SET collection = json_extract(body, '$.collection')",
+        "CREATE INDEX subscription_by_feed ON subscription (status, provider, collection)",
+    ),
 )
+
+
+_NEXT_FEED = """SELECT provider, collection FROM subscription INDEXED BY subscription_by_feed
+    WHERE status = 'active' AND (provider, collection) > (?, ?) ORDER BY provider, collection LIMIT 1"""
 
 
 class SqliteSubscriptionStore:
@@ -44,14 +55,18 @@ class SqliteSubscriptionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate("subscription", MIGRATIONS)
+        database.migrate("subscription_count", subscription_counts.MIGRATIONS)
 
-    def add(self, subscription: Subscription, *, idempotency: Idempotency | None = None) -> Subscription:
+    def add(
+        self, subscription: Subscription, *, idempotency: Idempotency | None = None, most: int | None = None
+    ) -> Subscription:
         """See the port. Raises VersionConflict when there is one of this id."""
         with self._database.write() as connection:
             if idempotency is not None:
                 earlier = _earlier(connection, subscription.owner, idempotency)
                 if earlier is not None:
                     return earlier
+            refuse_one_more(connection, subscription, most)
             _insert(connection, subscription)
             if idempotency is not None:
                 connection.execute(
@@ -65,11 +80,11 @@ class SqliteSubscriptionStore:
         with self._database.read() as connection:
             return _get(connection, subscription_id)
 
-    def replace(self, subscription: Subscription) -> None:
+    def replace(self, subscription: Subscription, *, most: int | None = None) -> None:
         """See the port."""
         with self._database.write() as connection:
             row = connection.execute(
-                "SELECT number, version FROM subscription WHERE id = ?", (subscription.id,)
+                "SELECT number, version, status FROM subscription WHERE id = ?", (subscription.id,)
             ).fetchone()
             if row is None:
                 raise _unknown(subscription.id)
@@ -77,9 +92,11 @@ class SqliteSubscriptionStore:
                 raise VersionConflict(
                     f"subscription {subscription.id} stands at version {row['version']}; read it again, then change it"
                 )
+            if not is_live(SubscriptionStatus(row["status"])):
+                refuse_one_more(connection, subscription, most)
             connection.execute(
-                """UPDATE subscription SET owner = :owner, provider = :provider, status = :status,
-                delete_at = :delete_at, west = :west, south = :south, east = :east, north = :north,
+                """UPDATE subscription SET owner = :owner, provider = :provider, collection = :collection,
+                status = :status, delete_at = :delete_at, west = :west, south = :south, east = :east, north = :north,
                 version = :version, body = :body
                 WHERE number = :number""",
                 {**_columns(subscription), "number": row["number"]},
@@ -108,6 +125,17 @@ class SqliteSubscriptionStore:
         with self._database.read() as connection:
             rows = search(connection, query, after)
         return page_of(query, [((row["number"],), _read(row)) for row in rows])
+
+    def feeds(self) -> tuple[tuple[str, str], ...]:
+        """See the port."""
+        found: list[tuple[str, str]] = []
+        last = ("", "")
+        with self._database.read() as connection:
+            # From each to the one after it: DISTINCT would walk every active subscription.
+            while row := connection.execute(_NEXT_FEED, last).fetchone():
+                last = (row["provider"], row["collection"])
+                found.append(last)
+        return tuple(found)
 
     def remove(self, subscription_id: str) -> None:
         """See the port."""
@@ -148,9 +176,9 @@ def _insert(connection: sqlite3.Connection, subscription: Subscription) -> None:
     }
     try:
         cursor = connection.execute(
-            """INSERT INTO subscription (id, owner, provider, status, delete_at, west, south, east, north, version,
-            checked_through, last_update_at, body) VALUES (:id, :owner, :provider, :status, :delete_at,
-            :west, :south, :east, :north, :version, :checked_through, :last_update_at, :body)""",
+            """INSERT INTO subscription (id, owner, provider, collection, status, delete_at, west, south, east, north,
+            version, checked_through, last_update_at, body) VALUES (:id, :owner, :provider, :collection, :status,
+            :delete_at, :west, :south, :east, :north, :version, :checked_through, :last_update_at, :body)""",
             {**_columns(subscription), **progress},
         )
     except sqlite3.IntegrityError as error:
@@ -177,6 +205,7 @@ def _columns(subscription: Subscription) -> dict[str, object]:
         "id": subscription.id,
         "owner": subscription.owner,
         "provider": subscription.provider,
+        "collection": subscription.collection,
         "status": subscription.status.value,
         "delete_at": _instant(subscription.delete_at),
         "west": west,
