@@ -23,6 +23,7 @@ ImageryError
 ├── Conflict                     the thing is not as the caller thought
 │   ├── IdempotencyConflict
 │   ├── ItemExists
+│   ├── LimitReached             an owner's; `limit` names it
 │   ├── StatusConflict
 │   └── VersionConflict
 ├── Forbidden
@@ -145,6 +146,14 @@ class IdempotencyConflict(Conflict):
 
 class ItemExists(Conflict):
     """An item or collection of this id is there already."""
+
+
+class LimitReached(Conflict):
+    """An owner has as many as they may have; `limit` is the name of the limit that says so."""
+
+    def __init__(self, message: str, *, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class StatusConflict(Conflict):

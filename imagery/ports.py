@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import pystac
 
 from imagery.model.access import ApiKey
-from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
+from imagery.model.control import Pause, Usage
+from imagery.model.deletion import Deletion, DeletionQuery
+from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, HistoryEvent
 from imagery.model.event import Attempt, Delivery, DeliveryLog, Event, EventQuery
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
+from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
-from imagery.model.request import Request
+from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Idempotency, Priority, Subscription, SubscriptionQuery, Webhook
 
@@ -38,18 +41,22 @@ A back end that has none writes in the order of the calls; so order them such th
 class SubscriptionStore(Protocol):
     """Subscriptions as their owners made them, and how far each has been checked."""
 
-    def add(self, subscription: Subscription, *, idempotency: Idempotency | None = None) -> Subscription:
+    def add(
+        self, subscription: Subscription, *, idempotency: Idempotency | None = None, most: int | None = None
+    ) -> Subscription:
         """Save a new one; it is durable when this returns.
 
         With an idempotency key this owner used before: the subscription of that time as it stands now, and nothing is
-        saved. Raises IdempotencyConflict if the key came with another fingerprint.
+        saved. Raises IdempotencyConflict if the key came with another fingerprint; LimitReached if the owner has `most`
+        active and paused ones already, however many are added at once.
         """
 
     def get(self, subscription_id: str) -> Subscription:
         """Raises SubscriptionUnknown."""
 
-    def replace(self, subscription: Subscription) -> None:
-        """Save an owner's change. Raises VersionConflict unless the stored version is one less, SubscriptionUnknown.
+    def replace(self, subscription: Subscription, *, most: int | None = None) -> None:
+        """Save an owner's change. Raises VersionConflict unless the stored version is one less, SubscriptionUnknown;
+        LimitReached if it would become active or paused again while the owner has `most` of those.
 
         `checked_through` and `last_update_at` are left as stored: they belong to `mark`.
         """
@@ -62,8 +69,11 @@ class SubscriptionStore(Protocol):
     def find(self, query: SubscriptionQuery) -> Page[Subscription]:
         """In order of creation. Raises CursorInvalid."""
 
+    def feeds(self) -> tuple[tuple[str, str], ...]:
+        """(provider, collection) of the active ones, each once; costs the same however many subscriptions there are."""
+
     def remove(self, subscription_id: str) -> None:
-        """Forget it and its idempotency key. Does nothing if it is gone."""
+        """Forget it, its idempotency key and its looks. Does nothing if it is gone."""
 
 
 class Ledger(Protocol):
@@ -72,8 +82,8 @@ class Ledger(Protocol):
     def record(self, outcome: Outcome) -> None:
         """Save, over what was there.
 
-        A WAITING one replaces a final one only if its `source_updated_at` is later, or a FAILED one if another request
-        is to make it: a replay.
+        A WAITING one replaces a final one only if its `source_updated_at` is later, or if another request
+        is to make what FAILED (a replay) or was skipped as INACTIVE (its subscription has been resumed).
         """
 
     def get(self, subscription_id: str, item_id: str) -> Outcome | None:
@@ -106,6 +116,37 @@ class FailureStore(Protocol):
 
     def remove(self, failure_id: str) -> None:
         """Forget it. Does nothing if it is gone."""
+
+
+class LookStore(Protocol):
+    """Which windows of acquisition time are still to be searched for a subscription, and which were."""
+
+    def plan(self, looks: Sequence[Look]) -> None:
+        """Keep them; one whose request is known already is left as it stands. Their subscriptions must be there."""
+
+    def done(self, request_id: str, *, now: datetime) -> None:
+        """All it found has been asked for. The first time counts; does nothing if there is no such look."""
+
+    def of(self, subscription_id: str) -> tuple[Look, ...]:
+        """All of a subscription's, the newest window first."""
+
+    def pending(
+        self, kind: RequestKind, *, planned_before: datetime, limit: int, after: Look | None = None
+    ) -> tuple[Look, ...]:
+        """Up to `limit` of a kind that are not done, in the order they were planned, from behind `after`."""
+
+
+class DeletionStore(Protocol):
+    """What was removed, and when."""
+
+    def save(self, deletion: Deletion) -> None:
+        """Over what was there of this subscription."""
+
+    def get(self, subscription_id: str) -> Deletion | None:
+        """The deletion, or None."""
+
+    def find(self, query: DeletionQuery) -> Page[Deletion]:
+        """Those that began last first. Raises CursorInvalid."""
 
 
 class FeedStore(Protocol):
@@ -174,6 +215,38 @@ class Notifier(Protocol):
         """Deliver it, signed. Whatever goes wrong is in the attempt; takes no longer than ATTEMPT_TIMEOUT."""
 
 
+class ControlStore(Protocol):
+    """The global stop, one for all processes."""
+
+    def pause(self, pause: Pause) -> Pause:
+        """Save it, unless there is one already; gives the one in force. Durable when it returns."""
+
+    def resume(self) -> None:
+        """End it. Does nothing if there is none."""
+
+    def paused(self) -> Pause | None:
+        """The one in force."""
+
+
+class UsageStore(Protocol):
+    """What is used up of the limits, by all processes together."""
+
+    def admit(self, wanted: int, *, limit: int, span: timedelta, now: datetime) -> int:
+        """Take up to `wanted` starts; gives how many. No span of this length ever holds more than `limit`."""
+
+    def admitted(self, *, since: datetime) -> tuple[int, datetime | None]:
+        """Starts taken after that instant, and when the first of them was; of no further back than `admit`'s span."""
+
+    def add(self, day: date, used: Usage) -> None:
+        """On top of what that day (UTC) has."""
+
+    def on(self, day: date) -> Usage:
+        """Of that day (UTC)."""
+
+    def total(self) -> Usage:
+        """Of all days."""
+
+
 class KeyStore(Protocol):
     """API keys, hashed."""
 
@@ -224,6 +297,9 @@ class ProcessingQueue(Protocol):
     def depth(self) -> Mapping[Priority, int]:
         """Requests in the queue by priority, those in somebody's hands included. May lag a little."""
 
+    def oldest(self) -> Mapping[Priority, datetime]:
+        """When the oldest request of each priority was sent, of those `depth` counts; none where there is none."""
+
     def peek(self, limit: int) -> tuple[Request, ...]:
         """What would come next, taking nothing; for people, and approximate."""
 
@@ -245,6 +321,9 @@ class Orchestrator(Protocol):
 
     def running(self) -> int:
         """Executions under way that are not waiting for a task token: what the concurrency limit counts."""
+
+    def counts(self) -> Mapping[ExecutionStatus, int]:
+        """How many executions ever started stand at each status; every status is there. May lag a little."""
 
 
 class TaskTokens(Protocol):

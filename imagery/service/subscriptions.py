@@ -42,6 +42,8 @@ class Limits:
     max_aoi_km2: float
     max_aoi_vertices: int
     retention: timedelta
+    max_per_owner: int | None = None
+    """Active and paused ones. None: as many as they like."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +93,7 @@ class Subscriptions:
         """Save it, then ask for what its window already holds.
 
         Saved before asked: a crash in between costs nothing, the update checker finds a subscription never checked.
-        Raises AoiInvalid, SubscriptionInvalid, IdempotencyConflict.
+        Raises AoiInvalid, SubscriptionInvalid, IdempotencyConflict, LimitReached.
         """
         now = self.clock()
         aoi, remarks = parse_aoi(
@@ -101,7 +103,7 @@ class Subscriptions:
         # The parsed area, not the text: another spelling of one area is the same wish, and its size is bounded.
         asked = replace(new, aoi=aoi.geometry)
         idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(asked)) if idempotency_key else None
-        saved = self.store.add(subscription, idempotency=idempotency)
+        saved = self.store.add(subscription, idempotency=idempotency, most=self.limits.max_per_owner)
         request = first_request(saved)
         if request is not None and saved.checked_through is None:
             self.queue.send([request])
@@ -146,7 +148,7 @@ class Subscriptions:
         if changed.status is SubscriptionStatus.ACTIVE:
             changed = replace(changed, delete_at=None)
         _refuse_empty_window(changed)
-        self.store.replace(changed)
+        self.store.replace(changed, most=self.limits.max_per_owner)
         return changed
 
     def delete(self, caller: Caller, subscription_id: str, *, expected_version: int | None = None) -> Subscription:
@@ -168,7 +170,7 @@ class Subscriptions:
         if subscription.status is not SubscriptionStatus.MARKED_FOR_DELETION:
             raise StatusConflict(f"the subscription is {subscription.status}, not marked for deletion")
         restored = subscription.changed(now=self.clock(), status=SubscriptionStatus.ACTIVE, delete_at=None)
-        self.store.replace(restored)
+        self.store.replace(restored, most=self.limits.max_per_owner)
         return restored
 
     def outcomes(self, caller: Caller, query: OutcomeQuery) -> Page[Outcome]:

@@ -21,14 +21,17 @@ from imagery.objects import open_objects
 from imagery.ports import (
     VISIBILITY_TIMEOUT,
     Clock,
+    ControlStore,
     FailureStore,
     KeyStore,
     Ledger,
     ObjectStore,
     ProcessingQueue,
     SubscriptionStore,
+    UsageStore,
 )
 from imagery.queues.sqlite import SqliteProcessingQueue
+from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
@@ -47,6 +50,8 @@ class Opened:
     failures: FailureStore
     keys: KeyStore
     queue: ProcessingQueue
+    controls: ControlStore
+    usage: UsageStore
 
 
 class BackEnd(Protocol):
@@ -78,6 +83,8 @@ class SqliteBackEnd:
             failures=SqliteFailureStore(database),
             keys=SqliteKeyStore(database),
             queue=SqliteProcessingQueue(database, clock=clock, visibility=visibility),
+            controls=SqliteControlStore(database),
+            usage=SqliteUsageStore(database),
         )
 
     def close_all(self) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,37 @@ def test_only_executions_that_do_not_wait_for_a_token_count_as_running(house):
     assert orchestrator.get("asleep").state == "Sleep"
     orchestrator.resume(token, {})
     assert orchestrator.running() == 3
+
+
+def test_executions_are_counted_by_status(house):
+    orchestrator = house.open()
+    assert set(orchestrator.counts()) == set(ExecutionStatus)
+    assert not any(orchestrator.counts().values())
+    for name, payload in {"a": {"n": 1}, "b": {"n": 2}, "bad": {"n": -1}, "asleep": {"kind": "sleep", "n": 3}}.items():
+        orchestrator.start(name, payload)
+        orchestrator.start(name, payload)
+    wait_until(lambda: orchestrator.counts()[ExecutionStatus.RUNNING] == 1)
+
+    counts = {status: number for status, number in orchestrator.counts().items() if number}
+    assert counts == {ExecutionStatus.RUNNING: 1, ExecutionStatus.SUCCEEDED: 2, ExecutionStatus.FAILED: 1}
+    orchestrator.close()
+    assert house.open().counts() == orchestrator.counts()
+
+
+def test_executions_of_a_file_from_before_they_were_counted_are_counted(house):
+    orchestrator = house.open()
+    orchestrator.start("a", {"n": 1})
+    ended(orchestrator, "a")
+    orchestrator.close()
+    with closing(sqlite3.connect(house.path)) as database:
+        for name in ("TRIGGER execution_came", "TRIGGER execution_moved", "TABLE execution_count"):
+            database.execute(f"DROP {name}")
+
+    again = house.open()
+    again.start("b", {"n": 2})
+    ended(again, "b")
+
+    assert again.counts()[ExecutionStatus.SUCCEEDED] == 2
 
 
 def test_a_paused_execution_is_resumed_with_an_output(house):

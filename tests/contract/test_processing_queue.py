@@ -187,6 +187,30 @@ def test_depth_counts_by_priority_those_in_hand_included(queue):
     assert queue.depth() == {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 1}
 
 
+def test_the_oldest_of_each_priority_is_known_by_when_it_was_sent(queue, clock):
+    sent_at = clock()
+    queue.send([a_request("first", Priority.LOW), a_request("second", Priority.HIGH)])
+    clock.advance(timedelta(minutes=1))
+    queue.send([a_request("later", Priority.LOW)])
+
+    assert queue.oldest() == {Priority.HIGH: sent_at, Priority.LOW: sent_at}
+
+
+def test_the_oldest_counts_while_it_is_in_somebodys_hands_and_no_longer_once_done(queue, clock):
+    sent_at = clock()
+    queue.send([a_request("first"), a_request("second")])
+    clock.advance(timedelta(minutes=1))
+    queue.send([a_request("third")])
+    messages = queue.receive(2)
+
+    assert queue.oldest() == {Priority.NORMAL: sent_at}
+    for message in messages:
+        queue.acknowledge(message.receipt)
+    assert queue.oldest() == {Priority.NORMAL: clock()}
+    queue.acknowledge(queue.receive(1)[0].receipt)
+    assert queue.oldest() == {}
+
+
 def test_peeking_takes_nothing(queue):
     queue.send([a_request("a"), a_request("b", Priority.HIGH)])
     assert [each.item_ids[0] for each in queue.peek(1)] == ["b"]

@@ -69,7 +69,26 @@ CREATE TABLE IF NOT EXISTS callback (
     token TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS callback_once ON callback (token) WHERE kind <> 'heartbeat';
+
+-- Counted as they change: counting them when asked would walk years of executions. In one transaction, so that those
+-- of a file from before there were counters are counted neither twice nor not at all.
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS execution_count (status TEXT PRIMARY KEY, executions INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO execution_count SELECT status, count(*) FROM execution GROUP BY status;
+CREATE TRIGGER IF NOT EXISTS execution_came AFTER INSERT ON execution BEGIN
+    INSERT INTO execution_count (status, executions) VALUES (new.status, 1)
+    ON CONFLICT (status) DO UPDATE SET executions = executions + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS execution_moved AFTER UPDATE OF status ON execution WHEN old.status <> new.status BEGIN
+    UPDATE execution_count SET executions = executions - 1 WHERE status = old.status;
+    INSERT INTO execution_count (status, executions) VALUES (new.status, 1)
+    ON CONFLICT (status) DO UPDATE SET executions = executions + 1;
+END;
+COMMIT;
 """
+
+NEWEST = "execution_moved"
+"""What the last statement of SCHEMA makes; a file that lacks it is given what it lacks."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -80,7 +99,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'callback_once'").fetchone() is None:
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (NEWEST,)).fetchone() is None:
             with WriteTurn(path).taken():
                 database.executescript(SCHEMA)
     except (OSError, sqlite3.Error) as error:

@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from imagery.errors import AlreadyRunning, InvalidInput, StoreUnavailable, TaskTokenUnknown
 from imagery.model.codec import format_instant
-from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
+from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, HistoryEvent
 from imagery.model.paging import Page
 from imagery.orchestrators.embedded import reading
 from imagery.orchestrators.embedded.database import WriteTurn, lock_for_working, open_database, transaction
@@ -124,6 +124,10 @@ class EmbeddedOrchestrator:
     def running(self) -> int:
         """As the port says."""
         return self._read(reading.running)
+
+    def counts(self) -> Mapping[ExecutionStatus, int]:
+        """As the port says."""
+        return self._read(reading.counts)
 
     # TaskTokens
 

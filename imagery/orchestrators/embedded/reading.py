@@ -56,6 +56,12 @@ def running(database: sqlite3.Connection) -> int:
     return int(count)
 
 
+def counts(database: sqlite3.Connection) -> dict[ExecutionStatus, int]:
+    """Executions ever started, by status; every status is there."""
+    found = database.execute("SELECT status, executions FROM execution_count").fetchall()
+    return dict.fromkeys(ExecutionStatus, 0) | {ExecutionStatus(status): number for status, number in found}
+
+
 def _row(database: sqlite3.Connection, execution_id: str) -> sqlite3.Row:
     found: sqlite3.Row | None = database.execute("SELECT * FROM execution WHERE id = ?", (execution_id,)).fetchone()
     if found is None:
