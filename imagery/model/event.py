@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class EventType(StrEnum):
@@ -133,3 +134,9 @@ class DeliveryLog:
 
     attempts: tuple[Attempt, ...] = ()
     """Oldest first; of many the newest are kept."""
+
+
+def endpoint_of(owner: str, url: str) -> str:
+    """What a webhook is retried together with: all of one owner's at one origin, and nobody else's."""
+    parts = urlsplit(url)
+    return f"{owner} {parts.scheme}://{parts.netloc}"

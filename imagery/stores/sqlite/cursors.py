@@ -12,12 +12,14 @@ from typing import TypeVar
 
 from imagery.errors import CursorInvalid, InvalidInput
 from imagery.model.codec import to_dict
+from imagery.model.deletion import DeletionQuery
+from imagery.model.event import EventQuery
 from imagery.model.failure import FailureQuery
 from imagery.model.outcome import OutcomeQuery
 from imagery.model.paging import Page
 from imagery.model.subscription import SubscriptionQuery
 
-Query = SubscriptionQuery | OutcomeQuery | FailureQuery
+Query = SubscriptionQuery | OutcomeQuery | FailureQuery | EventQuery | DeletionQuery
 Position = tuple[int | str, ...]
 T = TypeVar("T")
 
