@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     max_clip_pixels: Annotated[int, Field(ge=1)] = 200_000_000
     """Pixels of one clipped asset: 200 million is 14 000 km² at 10 m (cells of the AOI's box included)."""
 
+    webhook_allow_http: bool = False
+    """Whether webhooks may be sent without TLS."""
+
+    webhook_allow_private: bool = False
+    """Whether webhooks may lead to this machine and to private networks. For trying things out, and for intranets."""
+
+    event_retention: Annotated[timedelta, Field(ge=timedelta(days=2))] = timedelta(days=30)
+    """How long events and their delivery logs are kept; longer than the day that delivering them may take."""
+
     requests_per_second: Annotated[float, Field(gt=0)] = 100.0
     """A key's sustained rate at the HTTP API; bursts of five seconds' worth pass."""
 
@@ -110,7 +119,7 @@ def _parsed(values: dict[str, str]) -> dict[str, Any]:
                 f'{PREFIX}STAC_PROVIDERS is not JSON ({error}); write it as {{"name": "https://…"}}',
                 field=PREFIX + "STAC_PROVIDERS",
             ) from None
-    for name in ("update_check_every", "delete_check_every", "retention", "late_arrivals"):
+    for name in ("update_check_every", "delete_check_every", "retention", "late_arrivals", "event_retention"):
         if name in out and values[name].replace(".", "", 1).isdigit():
             out[name] = timedelta(seconds=float(values[name]))
     return out
