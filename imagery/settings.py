@@ -43,6 +43,18 @@ class Settings(BaseSettings):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
     """Executions at once; one that waits for a callback does not count."""
 
+    max_executions_per_minute: Annotated[int, Field(ge=1)] = 6000
+    """Started in any span of a minute, over restarts too."""
+
+    max_bytes_per_day: Annotated[int, Field(ge=1)] = 1_000_000_000_000
+    """Read from providers and written to the object store in a day of UTC; an estimate."""
+
+    max_subscriptions_per_owner: Annotated[int, Field(ge=1)] = 100_000
+    """Active and paused ones."""
+
+    metrics_public: bool = False
+    """Whether /metrics may be read without an operator's key."""
+
     update_check_every: timedelta = timedelta(minutes=5)
     delete_check_every: timedelta = timedelta(hours=12)
 
