@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -22,8 +23,10 @@ from shapely.geometry import box, mapping, shape
 
 from imagery.errors import (
     CollectionUnknown,
+    FeedUnsupported,
     ItemUnknown,
     ProviderAnswerInvalid,
+    ProviderRefused,
     ProviderUnavailable,
     SettingsInvalid,
 )
@@ -31,6 +34,7 @@ from imagery.model.aoi import Aoi
 from imagery.model.codec import format_instant
 from imagery.model.search import Search
 from imagery.providers.exchange import Answer, Ask, Exchange, PageTooHeavy
+from imagery.providers.stac_changes import Sieve, change_of, feed_body
 from imagery.providers.stac_items import parse_collection, parse_item
 from imagery.providers.stac_matching import Matcher
 from imagery.providers.stac_paging import next_ask
@@ -46,6 +50,10 @@ MAX_STRAYS = 1000
 
 MAX_VERTICES = 500
 """An AOI with more is searched by its box and judged by its outline: request bodies have limits."""
+
+
+class _QueryRefused(ProviderRefused):
+    """400 to a search that filters by a property. Never leaves this module."""
 
 
 class EarthSearch:
@@ -81,24 +89,25 @@ class EarthSearch:
         Of an item that comes twice the first is given: one published anew meanwhile is found by the next search since
         then. An answer with an unreadable item, a loop or mostly strays raises ProviderAnswerInvalid.
         """
-        seen: set[str] = set()
-        heavy: PageTooHeavy | None = None
-        for tried, limit in enumerate(PAGE_LIMITS):
-            if heavy is not None:
-                logger.info("page too heavy", extra={"provider": self.name, "limit": limit})
-                self._sleep(self._exchange.backoff(tried))
+        documents = self._each_once(lambda limit: self._walk(search, limit), name=lambda document: document["id"])
+        for document in documents:
+            yield parse_item(document, url=self._item_url(search.collection, document["id"]))
+
+    def changes(self, collection_id: str, *, since: datetime) -> Iterator[pystac.Item]:
+        """See the port. The order is the provider's word: a caller must bear with items out of it.
+
+        An item that cannot be read is left out and said so in the log: one must not keep all later ones from everybody.
+        Raises ProviderAnswerInvalid when the answer is no feed: mostly items nobody asked for.
+        """
+        if not self._queries():
+            raise FeedUnsupported(f"{self.name} cannot filter and sort by `updated`; its subscriptions are searched")
+        for document in self._each_once(lambda limit: self._walk_feed(collection_id, since, limit), name=change_of):
             try:
-                # From the first page again, whatever the token means there: `seen` keeps each item to once.
-                for document in self._walk(search, limit):
-                    if document["id"] not in seen:
-                        item = parse_item(document, url=self._item_url(search.collection, document["id"]))
-                        seen.add(document["id"])
-                        yield item
-            except PageTooHeavy as error:
-                heavy = error
-            else:
-                return
-        raise ProviderUnavailable(f"{heavy} (even with {PAGE_LIMITS[-1]} items a page)") from heavy
+                item = parse_item(document, url=self._item_url(collection_id, document["id"]))
+            except ProviderAnswerInvalid as error:
+                logger.error("item of the feed passed over: %s", error, extra={"provider": self.name})
+                continue
+            yield item
 
     def get(self, collection_id: str, item_id: str) -> pystac.Item:
         """The item as it is now. Raises ItemUnknown."""
@@ -135,10 +144,46 @@ class EarthSearch:
     ) -> None:
         self.close()
 
+    def _each_once(
+        self, walk: Callable[[int], Iterator[Mapping[str, Any]]], *, name: Callable[[Mapping[str, Any]], str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """What `walk` gives with so many items a page, or fewer where the provider cannot bear it."""
+        seen: set[str] = set()
+        heavy: PageTooHeavy | None = None
+        for tried, limit in enumerate(PAGE_LIMITS):
+            if heavy is not None:
+                logger.info("page too heavy", extra={"provider": self.name, "limit": limit})
+                self._sleep(self._exchange.backoff(tried))
+            try:
+                # From the first page again, whatever the token means there: `seen` keeps each item to once.
+                for document in walk(limit):
+                    if name(document) not in seen:
+                        seen.add(name(document))
+                        yield document
+            except PageTooHeavy as error:
+                heavy = error
+            else:
+                return
+        raise ProviderUnavailable(f"{heavy} (even with {PAGE_LIMITS[-1]} items a page)") from heavy
+
+    def _walk_feed(self, collection_id: str, since: datetime, limit: int) -> Iterator[Mapping[str, Any]]:
+        """What changed, page after page."""
+        sieve = Sieve(self.name, collection_id, since)
+        ask = self._search_ask(feed_body(collection_id, since, limit))
+        try:
+            for answer in self._pages(ask, queried=True):
+                features = self._features(answer)
+                yield from filter(sieve.passes, features)
+                if sieve.is_over(len(features)):
+                    return
+        except _QueryRefused as error:
+            self._can_query = False
+            raise FeedUnsupported(f"{self.name} refuses to filter and sort by `updated`: {error}") from error
+
     def _walk(self, search: Search, limit: int) -> Iterator[Mapping[str, Any]]:
         """Matching items, page after page."""
         matcher, strays, matches = Matcher(search), 0, 0
-        for answer in self._pages(search, limit):
+        for answer in self._search_pages(search, limit):
             for document in self._features(answer):
                 mismatch = matcher.mismatch(document)
                 if mismatch is None:
@@ -158,10 +203,21 @@ class EarthSearch:
                 extra={"provider": self.name, "collection": search.collection, "strays": strays, "matches": matches},
             )
 
-    def _pages(self, search: Search, limit: int) -> Iterator[Answer]:
-        """Every page of a search, to the last."""
-        queried = search.updated_since is not None and self._queries()
-        ask: Ask | None = self._first_ask(search, limit, queried=queried)
+    def _search_pages(self, search: Search, limit: int) -> Iterator[Answer]:
+        """Every page of a search, filtered by `updated` where the provider can."""
+        if search.updated_since is not None and self._queries():
+            try:
+                yield from self._pages(self._search_ask(_body(search, limit, queried=True)), queried=True)
+            except _QueryRefused:
+                logger.warning("provider refuses to filter by `updated`", extra={"provider": self.name})
+                self._can_query = False
+            else:
+                return
+        yield from self._pages(self._search_ask(_body(search, limit, queried=False)), queried=False)
+
+    def _pages(self, first: Ask, *, queried: bool) -> Iterator[Answer]:
+        """Every page, to the last. Raises _QueryRefused if it was `queried` and the first ask is refused with 400."""
+        ask: Ask | None = first
         asked: set[str] = set()
         while ask is not None:
             if ask.fingerprint in asked:
@@ -173,16 +229,12 @@ class EarthSearch:
             asked.add(ask.fingerprint)
             answer = self._exchange.ask(ask)
             if answer.status == 400 and queried and len(asked) == 1:
-                logger.warning("provider refuses to filter by `updated`", extra={"provider": self.name})
-                queried = self._can_query = False
-                ask = self._first_ask(search, limit, queried=False)
-                continue
+                raise _QueryRefused(str(self._exchange.refusal(answer)))
             self._taken(answer)
             yield answer
             ask = next_ask(answer)
 
-    def _first_ask(self, search: Search, limit: int, *, queried: bool) -> Ask:
-        body = _body(search, limit, queried=queried)
+    def _search_ask(self, body: dict[str, Any]) -> Ask:
         return Ask(url=f"{self._root}/search", method="POST", body=body, pageable=True)
 
     def _features(self, answer: Answer) -> list[Mapping[str, Any]]:
