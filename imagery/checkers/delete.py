@@ -6,17 +6,17 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
 
+from imagery.checkers.removal import Removal, Tally
 from imagery.errors import ImageryError, SubscriptionUnknown, VersionConflict
-from imagery.items import published_item_id
-from imagery.model.failure import FailureQuery
-from imagery.model.outcome import OutcomeQuery, OutcomeStatus
+from imagery.model.outcome import OutcomeStatus
 from imagery.model.paging import walk
 from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
-from imagery.ports import Catalog, FailureStore, Ledger, ObjectStore, SubscriptionStore
+from imagery.ports import Ledger, SubscriptionStore
 
 logger = logging.getLogger(__name__)
+
+REMOVABLE = frozenset({SubscriptionStatus.ENDED, SubscriptionStatus.MARKED_FOR_DELETION, SubscriptionStatus.DELETING})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,64 +25,81 @@ class DeleteReport:
 
     ended: int = 0
     removed: int = 0
+    begun: int = 0
+    """Removals that wait for work under way to come to rest; a later check finishes them."""
+
     items: int = 0
     objects: int = 0
     failed: int = 0
     """Subscriptions of which something could not be removed; the next check goes on with them."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """What a check would do to one subscription."""
+
+    subscription: Subscription
+    ends: bool
+    """True: it would be ended, and kept for the retention; False: removed."""
+
+    tally: Tally
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeleteChecker:
-    """Removes a subscription and all it led to, in an order that can be repeated from anywhere."""
+    """Finds what is over and what is due; `removal` does the removing."""
 
     subscriptions: SubscriptionStore
     ledger: Ledger
-    failures: FailureStore
-    objects: ObjectStore
-    catalog: Catalog
+    removal: Removal
     retention: timedelta
     late_arrivals: timedelta
 
     def run(self, *, now: datetime) -> DeleteReport:
         """End what is over, remove what is due."""
         report = DeleteReport()
-        for subscription in self._all(SubscriptionQuery(statuses=frozenset({SubscriptionStatus.ACTIVE}))):
-            report = replace(report, ended=report.ended + self._end_if_over(subscription, now))
-        for subscription in self._all(SubscriptionQuery(delete_before=now)):
+        for subscription in self._over(now):
+            report = replace(report, ended=report.ended + self._end(subscription, now))
+        for subscription in self._removable(now):
             try:
-                items, objects = self.remove(subscription)
+                deletion = self.removal.remove(subscription, now=now)
             except ImageryError as error:
                 logger.warning("removal failed: %s", error, extra={"subscription_id": subscription.id})
                 report = replace(report, failed=report.failed + 1)
                 continue
+            if deletion is None:
+                continue
+            if deletion.finished_at is None:
+                report = replace(report, begun=report.begun + 1)
+                continue
             report = replace(
-                report, removed=report.removed + 1, items=report.items + items, objects=report.objects + objects
+                report,
+                removed=report.removed + 1,
+                items=report.items + deletion.items,
+                objects=report.objects + deletion.objects,
             )
         logger.info("delete check finished", extra={"ended": report.ended, "removed": report.removed})
         return report
 
-    def remove(self, subscription: Subscription) -> tuple[int, int]:
-        """Remove it for good; gives the number of items and objects that went.
+    def due(self, *, now: datetime) -> Iterator[Due]:
+        """What `run` would do now, doing nothing: the dry run."""
+        for subscription in self._over(now):
+            yield Due(subscription=subscription, ends=True, tally=self.removal.tally(subscription.id))
+        for subscription in self._removable(now):
+            yield Due(subscription=subscription, ends=False, tally=self.removal.tally(subscription.id))
 
-        Items first, so that nobody finds one whose objects are gone; the ledger, which names the items, after them;
-        the row last, so that an interrupted removal is found and finished.
-        """
-        items = self._retract_items(subscription.id)
-        objects = self.objects.remove_prefix(subscription.prefix)
-        self._forget_failures(subscription.id)
-        self.ledger.remove(subscription.id)
-        self.subscriptions.remove(subscription.id)
-        logger.info(
-            "subscription removed", extra={"subscription_id": subscription.id, "items": items, "objects": objects}
-        )
-        return items, objects
+    def _over(self, now: datetime) -> Iterator[Subscription]:
+        """Active ones whose last instant, and the time for late arrivals, have been looked through."""
+        active = self._all(SubscriptionQuery(statuses=frozenset({SubscriptionStatus.ACTIVE})))
+        return (subscription for subscription in active if self._is_over(subscription, now))
 
-    def _end_if_over(self, subscription: Subscription, now: datetime) -> bool:
+    def _is_over(self, subscription: Subscription, now: datetime) -> bool:
         through = subscription.checked_through
         if subscription.end_at is None or through is None or through <= subscription.end_at + self.late_arrivals:
             return False
-        if self.ledger.counts(subscription.id).get(OutcomeStatus.WAITING, 0):
-            return False
+        return now > subscription.end_at and not self.ledger.counts(subscription.id)[OutcomeStatus.WAITING]
+
+    def _end(self, subscription: Subscription, now: datetime) -> bool:
         ended = subscription.changed(now=now, status=SubscriptionStatus.ENDED, delete_at=now + self.retention)
         try:
             self.subscriptions.replace(ended)
@@ -90,25 +107,8 @@ class DeleteChecker:
             return False  # its owner changed it this moment; the next check looks again
         return True
 
-    def _retract_items(self, subscription_id: str) -> int:
-        """Every row of the ledger names an item that was published, or never was: retracting asks for neither."""
-        query = OutcomeQuery(subscription_id=subscription_id, limit=500)
-        outcomes = walk(lambda cursor: self.ledger.find(replace(query, cursor=cursor)))
-        retracted = 0
-        while batch := list(islice(outcomes, query.limit)):
-            for collection_id in {outcome.collection for outcome in batch}:
-                self.catalog.retract(
-                    collection_id,
-                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == collection_id],
-                )
-            retracted += sum(outcome.published_item_id is not None for outcome in batch)
-        return retracted
-
-    def _forget_failures(self, subscription_id: str) -> None:
-        query = FailureQuery(subscription_id=subscription_id, limit=500)
-        for failure in list(walk(lambda cursor: self.failures.find(replace(query, cursor=cursor)))):
-            if failure.request.subscription_ids == (subscription_id,):
-                self.failures.remove(failure.id)
+    def _removable(self, now: datetime) -> Iterator[Subscription]:
+        return self._all(SubscriptionQuery(delete_before=now, statuses=REMOVABLE))
 
     def _all(self, query: SubscriptionQuery) -> Iterator[Subscription]:
         return walk(lambda cursor: self.subscriptions.find(replace(query, limit=500, cursor=cursor)))

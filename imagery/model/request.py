@@ -61,12 +61,16 @@ class Request:
         item_updated_at: datetime | None,
         subscription_ids: Iterable[str],
         now: datetime,
+        occasion: str = "",
     ) -> Request:
-        """Make one item for these subscriptions. The same item, state of it and subscriptions give the same id."""
+        """Make one item for these subscriptions. The same item, state of it and subscriptions give the same id.
+
+        Once that work has been done, or was given up, an `occasion` is needed to ask for it anew.
+        """
         ids = tuple(sorted(subscription_ids))
         state = format_instant(item_updated_at) if item_updated_at else ""
         return cls(
-            id=_name("item", provider, collection, item_id, state, *ids),
+            id=_name("item", provider, collection, item_id, state, *((occasion,) if occasion else ()), *ids),
             kind=kind,
             priority=priority,
             provider=provider,
@@ -101,11 +105,26 @@ class Request:
             created_at=now,
         )
 
+    @property
+    def root(self) -> str:
+        """Id of the first attempt: the name of the work, however often it is tried."""
+        return self.id.partition("-")[0]
+
     def replayed(self, *, now: datetime) -> Request:
         """The same work, tried once more, at its old priority."""
-        root = self.id.partition("-")[0]
+        attempt = self.attempt + 1
+        return replace(self, id=f"{self.root}-{attempt}", kind=RequestKind.REPLAY, attempt=attempt, created_at=now)
+
+    def narrowed(self, *, subscription_id: str, item_id: str) -> Request:
+        """One subscription's share of it in one item, as a request of its own; itself if that is all there is to it."""
+        if self.subscription_ids == (subscription_id,) and self.item_ids == (item_id,):
+            return self
+        root = _name("share", self.root, subscription_id, item_id)
         return replace(
-            self, id=f"{root}-{self.attempt + 1}", kind=RequestKind.REPLAY, attempt=self.attempt + 1, created_at=now
+            self,
+            id=root if self.attempt == 1 else f"{root}-{self.attempt}",
+            subscription_ids=(subscription_id,),
+            item_ids=(item_id,),
         )
 
 

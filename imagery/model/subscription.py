@@ -18,12 +18,17 @@ class Priority(StrEnum):
 
 
 class SubscriptionStatus(StrEnum):
-    """active → paused → active; active or paused → marked_for_deletion → (restored) or gone; active → ended."""
+    """active → paused → active; active → ended; active, paused or ended → marked_for_deletion → active (restored).
+
+    ended or marked_for_deletion → deleting → gone.
+    """
 
     ACTIVE = "active"
     PAUSED = "paused"
     ENDED = "ended"
     MARKED_FOR_DELETION = "marked_for_deletion"
+    DELETING = "deleting"
+    """Being removed: nobody sees it any more, no work is done for it, and there is no way back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

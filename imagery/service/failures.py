@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
-from imagery import errors
-from imagery.errors import FailureUnknown, ImageryError, SubscriptionUnknown
+from imagery.errors import ExecutionUnknown, FailureUnknown
 from imagery.model.access import Caller
-from imagery.model.codec import from_dict
+from imagery.model.execution import ExecutionStatus
 from imagery.model.failure import Failure, FailureQuery
-from imagery.model.outcome import Outcome, OutcomeStatus
+from imagery.model.outcome import OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.request import Request
-from imagery.ports import FailureStore, Ledger, SubscriptionStore
+from imagery.ports import Clock, FailureStore, Ledger, Orchestrator, ProcessingQueue, Together
+from imagery.service.failing import as_failure, is_retryable, record_failure
 
-_WAITING_HELPS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
+__all__ = ["Failures", "Replay", "Replays", "as_failure", "is_retryable", "record_failure"]
+
+logger = logging.getLogger(__name__)
+
+Leave = Callable[[], float]
+"""Asked before each replay: 0.0 is leave to go on, anything else the seconds until there is."""
+
+
+def at_once() -> float:
+    """Leave, always."""
+    return 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replay:
+    """A failure tried again."""
+
+    failure_id: str
+    request_id: str
+    """Of the new attempt."""
+
+    is_repeat: bool = False
+    """Whether this attempt was under way already, and nothing was asked for now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replays:
+    """What a replay of many came to."""
+
+    replays: tuple[Replay, ...]
+    left: int
+    """Failures that match and were not replayed: beyond the limit, or the rate."""
+
+    retry_after_s: float = 0.0
+    """When the rate was the reason, until it gives leave again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """What a caller may see of the failure queue: their own part of it."""
+    """What a caller may see of the failure queue, and do with it: with their own part of it."""
 
     store: FailureStore
+    ledger: Ledger
+    queue: ProcessingQueue
+    orchestrator: Orchestrator
+    together: Together
+    clock: Clock
 
     def find(self, caller: Caller, query: FailureQuery) -> Page[Failure]:
         """Newest first."""
         return self.store.find(replace(query, owner=caller.scope))
+
+    def counts(self, caller: Caller, query: FailureQuery) -> Mapping[str, int]:
+        """How many of each error."""
+        return self.store.counts(replace(query, owner=caller.scope))
 
     def get(self, caller: Caller, failure_id: str) -> Failure:
         """Raises FailureUnknown, for another owner's too."""
@@ -43,85 +84,84 @@ class Failures:
             raise refusal
         return failure
 
+    def delete(self, caller: Caller, failure_id: str) -> None:
+        """Forget it; the ledger goes on saying that the acquisition failed. Raises FailureUnknown."""
+        self.get(caller, failure_id)
+        self.store.remove(failure_id)
+        logger.info("failure deleted", extra={"failure_id": failure_id})
 
-def record_failure(
-    execution_id: str,
-    payload: Mapping[str, Any],
-    *,
-    subscriptions: SubscriptionStore,
-    ledger: Ledger,
-    failures: FailureStore,
-    now: datetime,
-) -> None:
-    """Keep a failed execution's request, and mark in the ledger what its subscribers do not get. Safe to repeat."""
-    request = from_dict(Request, payload["request"])
-    error, cause = payload["error"]["Error"], parse_cause(payload["error"]["Cause"])
-    failure = Failure(
-        id=execution_id,
-        request=request,
-        owner=_only_owner(request.subscription_ids, subscriptions),
-        error=error,
-        cause=cause,
-        state=failed_state(payload),
-        retryable=is_retryable(error),
-        failed_at=now,
-    )
-    failures.add(failure)
-    for subscription_id in request.subscription_ids:
-        for item_id in request.item_ids:
-            row = ledger.get(subscription_id, item_id)
-            if row is not None and row.status is not OutcomeStatus.DELIVERED:
-                ledger.record(replace(row, status=OutcomeStatus.FAILED, error=error, explanation=cause, updated_at=now))
+    def replay(self, caller: Caller, failure_id: str, *, dry_run: bool = False) -> Replay:
+        """Try it again, at its old priority; the ledger says `waiting` again. Raises FailureUnknown.
 
+        The attempt is named after the work and counted, so that replaying twice asks once. The failure goes when the
+        attempt is registered, or is replaced by the attempt's own.
+        """
+        with self.together():
+            # Read inside: what ends meanwhile must not be brought back.
+            failure = self.get(caller, failure_id)
+            request = self._next_attempt(failure)
+            replay = Replay(failure_id=failure_id, request_id=request.id, is_repeat=failure.replay_id == request.id)
+            if not dry_run and not replay.is_repeat:
+                self._wait_again(request)
+                self.queue.send([request])
+                self.store.add(replace(failure, replay_id=request.id))
+        if not dry_run:
+            logger.info("failure replayed", extra={"failure_id": failure_id, "request_id": request.id})
+        return replay
 
-def as_failure(outcome: Outcome, request: Request, *, owner: str) -> Failure:
-    """One subscriber's failed share of a request that served others."""
-    error = outcome.error or "ImageryError"
-    return Failure(
-        id=f"{request.id}-{outcome.subscription_id}",
-        request=replace(request, subscription_ids=(outcome.subscription_id,), item_ids=(outcome.item_id,)),
-        owner=owner,
-        error=error,
-        cause=outcome.explanation,
-        state="PublicProvider",
-        retryable=is_retryable(error),
-        failed_at=outcome.updated_at,
-    )
+    def replay_many(
+        self, caller: Caller, query: FailureQuery, *, dry_run: bool = False, leave: Leave = at_once
+    ) -> Replays:
+        """Up to `query.limit` of those that match, newest first; those under way already are passed over.
 
+        Stops early when `leave` is not given.
+        """
+        query = replace(query, replayed=False, cursor=None)
+        matching = sum(self.counts(caller, query).values())
+        failures = self.find(caller, query).values
+        done = self.replay_each(caller, [one.id for one in failures], dry_run=dry_run, leave=leave)
+        return replace(done, left=max(0, matching - len(done.replays)))
 
-def parse_cause(cause: str) -> str:
-    """The sentence in a Lambda's cause, which is JSON text; any other cause as it is."""
-    try:
-        message = json.loads(cause)["errorMessage"]
-    except (ValueError, TypeError, KeyError):
-        return cause
-    return str(message)
+    def replay_each(
+        self, caller: Caller, failure_ids: Sequence[str], *, dry_run: bool = False, leave: Leave = at_once
+    ) -> Replays:
+        """These, in this order; those that are gone are passed over. Stops early when `leave` is not given."""
+        replays: list[Replay] = []
+        for number, failure_id in enumerate(failure_ids):
+            wait_s = 0.0 if dry_run else leave()
+            if wait_s > 0:
+                return Replays(replays=tuple(replays), left=len(failure_ids) - number, retry_after_s=wait_s)
+            try:
+                replays.append(self.replay(caller, failure_id, dry_run=dry_run))
+            except FailureUnknown:
+                continue
+        return Replays(replays=tuple(replays), left=0)
 
+    def _next_attempt(self, failure: Failure) -> Request:
+        """The first attempt that has not ended: one that ended and left the failure as it was has been lost."""
+        request = failure.request.replayed(now=self.clock())
+        while self._has_ended(request.id):
+            request = request.replayed(now=self.clock())
+        return request
 
-def is_retryable(error: str) -> bool:
-    """Whether waiting can help, by the error's class name."""
-    cls = getattr(errors, error, None)
-    if isinstance(cls, type) and issubclass(cls, ImageryError):
-        return cls.retryable
-    return error in _WAITING_HELPS
-
-
-def failed_state(payload: Mapping[str, Any]) -> str:
-    """Which Task failed: each leaves its result in the payload when it succeeds."""
-    if "result" in payload:
-        return "Register"
-    if "caught" not in payload:
-        return "ProviderChoice"
-    if payload.get("provider_kind") == "planet":
-        return "PlanetProvider" if "order" in payload else "PlanetRequester"
-    return "PublicProvider"
-
-
-def _only_owner(subscription_ids: Iterable[str], subscriptions: SubscriptionStore) -> str | None:
-    owners: set[str] = set()
-    for subscription_id in subscription_ids:
+    def _has_ended(self, execution_id: str) -> bool:
         try:
-            owners.add(subscriptions.get(subscription_id).owner)
-        except SubscriptionUnknown:
-            continue
-    return owners.pop() if len(owners) == 1 else None
+            return self.orchestrator.get(execution_id).status is not ExecutionStatus.RUNNING
+        except ExecutionUnknown:
+            return False
+
+    def _wait_again(self, request: Request) -> None:
+        for subscription_id in request.subscription_ids:
+            for item_id in request.item_ids:
+                row = self.ledger.get(subscription_id, item_id)
+                if row is None or row.status is not OutcomeStatus.FAILED:
+                    continue
+                waiting = replace(
+                    row,
+                    status=OutcomeStatus.WAITING,
+                    error=None,
+                    explanation="it failed before; it is being tried again",
+                    request_id=request.id,
+                    updated_at=request.created_at,
+                )
+                self.ledger.record(waiting)
