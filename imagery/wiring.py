@@ -18,24 +18,45 @@ from imagery.catalogs.sqlite.app import create_app as create_stac_app
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.checkers.delete import DeleteChecker
+from imagery.checkers.removal import Removal
 from imagery.checkers.update import UpdateChecker
 from imagery.model.access import Caller
+from imagery.notifiers.addresses import AddressPolicy
+from imagery.notifiers.webhook import WebhookNotifier
 from imagery.objects import open_objects
 from imagery.orchestrators.embedded.definition import load_definition
 from imagery.orchestrators.embedded.engine import EmbeddedOrchestrator
-from imagery.ports import Catalog, Clock, Engine, ObjectStore, Orchestrator, ProcessingQueue, Provider
+from imagery.ports import (
+    Catalog,
+    Clock,
+    DeletionStore,
+    Engine,
+    Notifier,
+    ObjectStore,
+    Orchestrator,
+    Outbox,
+    ProcessingQueue,
+    Provider,
+    Together,
+)
 from imagery.providers.earth_search import EarthSearch
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.collections import CollectionDirectory
+from imagery.service.deliverer import Deliverer
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
 from imagery.service.keys import Keys
+from imagery.service.notifications import Notifications
 from imagery.service.subscriptions import Limits, Subscriptions
+from imagery.service.webhooks import Webhooks
 from imagery.settings import Settings
 from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.deletions import SqliteDeletionStore
+from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
+from imagery.stores.sqlite.outbox import SqliteOutbox
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow import read_definition
 from imagery.workflow.steps import Neighbours, steps
@@ -69,6 +90,9 @@ class Imagery:
     dispatcher: Dispatcher
     update_checker: UpdateChecker
     delete_checker: DeleteChecker
+    notifications: Notifications
+    deliverer: Deliverer
+    deletions: DeletionStore
     stac_app: Callable[[CallerOf], Any]
     """Makes the STAC API as an ASGI app, given how to tell who is calling."""
 
@@ -104,14 +128,23 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
         neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
+        outbox, notifier = SqliteOutbox(database), _notifier(settings)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         closing.callback(orchestrator.close, 0.0)
+        deletions = SqliteDeletionStore(database)
         return Imagery(
             settings=settings,
             clock=clock,
             keys=Keys(store=SqliteKeyStore(database), clock=clock),
-            subscriptions=_subscriptions(settings, neighbours, _impatient(settings, closing)),
-            failures=Failures(store=neighbours.failures),
+            subscriptions=_subscriptions(settings, neighbours, _impatient(settings, closing), outbox, notifier),
+            failures=Failures(
+                store=neighbours.failures,
+                ledger=neighbours.ledger,
+                queue=neighbours.queue,
+                orchestrator=orchestrator,
+                together=database.write,
+                clock=clock,
+            ),
             providers=neighbours.providers,
             queue=neighbours.queue,
             orchestrator=orchestrator,
@@ -120,7 +153,12 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             catalog=neighbours.catalog,
             dispatcher=_dispatcher(settings, neighbours, orchestrator),
             update_checker=_update_checker(settings, neighbours),
-            delete_checker=_delete_checker(settings, neighbours),
+            delete_checker=_delete_checker(settings, neighbours, deletions, together=database.write),
+            deletions=deletions,
+            notifications=Notifications(
+                events=neighbours.events, outbox=outbox, subscriptions=neighbours.subscriptions, clock=clock
+            ),
+            deliverer=_deliverer(settings, neighbours, outbox, notifier),
             stac_app=lambda caller_of: create_stac_app(
                 items, title="Imagery", access=Access(caller_of=caller_of, public=settings.public_catalog)
             ),
@@ -136,6 +174,8 @@ def _neighbours(
         subscriptions=SqliteSubscriptionStore(database),
         ledger=SqliteLedger(database),
         failures=SqliteFailureStore(database),
+        events=SqliteEventStore(database),
+        together=database.write,
         queue=SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY),
         objects=open_objects(settings.objects_url or (settings.data_dir.absolute() / "objects").as_uri()),
         catalog=SqliteCatalog(items),
@@ -144,12 +184,18 @@ def _neighbours(
     )
 
 
-def _subscriptions(settings: Settings, neighbours: Neighbours, providers: Mapping[str, Provider]) -> Subscriptions:
+def _subscriptions(
+    settings: Settings, neighbours: Neighbours, providers: Mapping[str, Provider], outbox: Outbox, notifier: Notifier
+) -> Subscriptions:
     return Subscriptions(
         store=neighbours.subscriptions,
         ledger=neighbours.ledger,
         queue=neighbours.queue,
         collections=CollectionDirectory(providers=providers, clock=neighbours.clock),
+        webhooks=Webhooks(notifier=notifier, clock=neighbours.clock),
+        events=neighbours.events,
+        outbox=outbox,
+        together=neighbours.together,
         limits=Limits(
             max_aoi_km2=settings.max_aoi_km2,
             max_aoi_vertices=settings.max_aoi_vertices,
@@ -166,9 +212,30 @@ def _dispatcher(settings: Settings, neighbours: Neighbours, orchestrator: Orches
         subscriptions=neighbours.subscriptions,
         ledger=neighbours.ledger,
         failures=neighbours.failures,
+        events=neighbours.events,
         clock=neighbours.clock,
         limit=settings.concurrency,
         provider_kinds=dict.fromkeys(neighbours.providers, "public"),
+    )
+
+
+def _notifier(settings: Settings) -> WebhookNotifier:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return WebhookNotifier(
+        policy=AddressPolicy(allow_http=settings.webhook_allow_http, allow_private=settings.webhook_allow_private),
+        base_url=(settings.public_url or f"http://{host}:{settings.port}").rstrip("/"),
+    )
+
+
+def _deliverer(settings: Settings, neighbours: Neighbours, outbox: Outbox, notifier: Notifier) -> Deliverer:
+    return Deliverer(
+        outbox=outbox,
+        events=neighbours.events,
+        subscriptions=neighbours.subscriptions,
+        notifier=notifier,
+        together=neighbours.together,
+        clock=neighbours.clock,
+        retention=settings.event_retention,
     )
 
 
@@ -182,13 +249,23 @@ def _update_checker(settings: Settings, neighbours: Neighbours) -> UpdateChecker
     )
 
 
-def _delete_checker(settings: Settings, neighbours: Neighbours) -> DeleteChecker:
-    return DeleteChecker(
+def _delete_checker(
+    settings: Settings, neighbours: Neighbours, deletions: DeletionStore, *, together: Together
+) -> DeleteChecker:
+    removal = Removal(
         subscriptions=neighbours.subscriptions,
         ledger=neighbours.ledger,
         failures=neighbours.failures,
+        deletions=deletions,
         objects=neighbours.objects,
         catalog=neighbours.catalog,
+        together=together,
+        belongings=(),  # whatever else belongs to a subscription is forgotten here
+    )
+    return DeleteChecker(
+        subscriptions=neighbours.subscriptions,
+        ledger=neighbours.ledger,
+        removal=removal,
         retention=settings.retention,
         late_arrivals=settings.late_arrivals,
     )

@@ -16,6 +16,8 @@ from imagery.wiring import Imagery
 logger = logging.getLogger(__name__)
 
 DISPATCH_EVERY = timedelta(seconds=0.2)
+NOTIFY_EVERY = timedelta(seconds=0.2)
+PRUNE_EVENTS_EVERY = timedelta(hours=1)
 DRAIN = timedelta(seconds=20)
 """How long work under way is given when the service stops; what is not done by then is done again at the next start."""
 
@@ -34,6 +36,8 @@ class Worker:
         imagery.engine.start_working()
         self._every("dispatcher", DISPATCH_EVERY, self._dispatch)
         self._every("update-checker", settings.update_check_every, self._check_updates)
+        self._every("notifier", NOTIFY_EVERY, self._notify)
+        self._every("event-retention", PRUNE_EVENTS_EVERY, self._prune_events)
         self._every("delete-checker", settings.delete_check_every, self._check_deletions)
 
     def stop(self, *, drain: timedelta = DRAIN) -> None:
@@ -42,6 +46,7 @@ class Worker:
         deadline = time.monotonic() + to_seconds(drain)
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        self.imagery.deliverer.close(max(0.0, deadline - time.monotonic()))
         self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
 
     def _every(self, name: str, interval: timedelta, trip: Callable[[], None]) -> None:
@@ -62,6 +67,12 @@ class Worker:
 
     def _dispatch(self) -> None:
         self.imagery.dispatcher.run_once()
+
+    def _notify(self) -> None:
+        self.imagery.deliverer.run_once()
+
+    def _prune_events(self) -> None:
+        self.imagery.deliverer.prune()
 
     def _check_updates(self) -> None:
         self.imagery.update_checker.run(now=self.imagery.clock())

@@ -6,21 +6,14 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from imagery.errors import InvalidInput
 
 PREFIX = "whsec_"
-SECRET_BYTES = 32
 TOLERANCE = timedelta(minutes=5)
 """How far a message's time may lie from a receiver's clock: an older one is somebody's replay."""
-
-
-def new_secret() -> str:
-    """A secret nobody can guess."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def sign(body: bytes, *, message_id: str, at: datetime, secrets: Sequence[str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ def failed(failure: Failure, subscription: Subscription) -> Event:
         owner=subscription.owner,
         subscription_id=subscription.id,
         subject=subscription.id,
-        state=failure.id,
+        state=failure.request.id,
         at=failure.failed_at,
         data={
             "failure_id": failure.id,

@@ -14,6 +14,7 @@ from imagery.errors import StatusConflict, SubscriptionInvalid, SubscriptionUnkn
 from imagery.model.access import Caller
 from imagery.model.aoi import Aoi, parse_aoi
 from imagery.model.codec import to_dict
+from imagery.model.event import Event, endpoint_of
 from imagery.model.identity import new_id
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
@@ -26,12 +27,14 @@ from imagery.model.subscription import (
     SubscriptionQuery,
     SubscriptionStatus,
 )
-from imagery.ports import Clock, Ledger, ProcessingQueue, SubscriptionStore
+from imagery.ports import Clock, EventStore, Ledger, Outbox, ProcessingQueue, SubscriptionStore, Together
+from imagery.service import facts
 from imagery.service.collections import CollectionDirectory
+from imagery.service.webhooks import Webhooks
 
 _DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
-CHANGEABLE = frozenset({"end_at", "filters", "priority", "labels", "status", "assets"})
+CHANGEABLE = frozenset({"end_at", "filters", "priority", "labels", "status", "assets", "webhook"})
 """What an owner may change. Another AOI, provider, collection or start is another subscription."""
 
 
@@ -66,6 +69,7 @@ class NewSubscription:
     priority: Priority = Priority.NORMAL
     destination: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +91,12 @@ class Subscriptions:
     queue: ProcessingQueue
     collections: CollectionDirectory
     limits: Limits
+    webhooks: Webhooks
+    events: EventStore
+    outbox: Outbox
+    together: Together
+    """Of store, events and outbox: what is told of has happened, and what has happened is told of."""
+
     clock: Clock
 
     def create(self, caller: Caller, new: NewSubscription, *, idempotency_key: str | None = None) -> Created:
@@ -103,14 +113,23 @@ class Subscriptions:
         # The parsed area, not the text: another spelling of one area is the same wish, and its size is bounded.
         asked = replace(new, aoi=aoi.geometry)
         idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(asked)) if idempotency_key else None
-        saved = self.store.add(subscription, idempotency=idempotency, most=self.limits.max_per_owner)
+        with self.together():
+            saved = self.store.add(subscription, idempotency=idempotency, most=self.limits.max_per_owner)
+            if saved.id == subscription.id:
+                self.events.add([facts.created(saved)])
         request = first_request(saved)
         if request is not None and saved.checked_through is None:
             self.queue.send([request])
         return Created(subscription=saved, remarks=remarks, is_repeat=saved.id != subscription.id)
 
     def get(self, caller: Caller, subscription_id: str) -> Subscription:
-        """Raises SubscriptionUnknown, for another owner's too."""
+        """Raises SubscriptionUnknown, for another owner's too, and for one that is being removed."""
+        subscription = self._get(caller, subscription_id)
+        if subscription.status is SubscriptionStatus.DELETING:
+            raise SubscriptionUnknown(f"there is no subscription {subscription_id}")
+        return subscription
+
+    def _get(self, caller: Caller, subscription_id: str) -> Subscription:
         # One sentence for both, so that nobody learns which ids others have.
         refusal = SubscriptionUnknown(f"there is no subscription {subscription_id}")
         try:
@@ -123,7 +142,10 @@ class Subscriptions:
 
     def find(self, caller: Caller, query: SubscriptionQuery) -> Page[Subscription]:
         """The caller's subscriptions that match, oldest first."""
-        return self.store.find(replace(query, owner=caller.scope))
+        statuses = (query.statuses or frozenset(SubscriptionStatus)) - {SubscriptionStatus.DELETING}
+        if not statuses:
+            return Page(values=())
+        return self.store.find(replace(query, owner=caller.scope, statuses=statuses))
 
     def change(
         self, caller: Caller, subscription_id: str, changes: Mapping[str, Any], *, expected_version: int | None
@@ -140,15 +162,17 @@ class Subscriptions:
                 f"What can: {', '.join(sorted(CHANGEABLE))}",
                 field=f"/{unchangeable[0]}",
             )
+        if "webhook" in changes:
+            changes = {**changes, "webhook": self.webhooks.changed(subscription.webhook, changes["webhook"])}
         changed = subscription.changed(now=self.clock(), **changes)
         if changed.status not in (subscription.status, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED):
             raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
         if "assets" in changes:
             changed = replace(changed, assets=self._checked_assets(changed))
-        if changed.status is SubscriptionStatus.ACTIVE:
-            changed = replace(changed, delete_at=None)
+        if changed.status is not subscription.status:
+            changed = replace(changed, delete_at=None)  # it had ended
         _refuse_empty_window(changed)
-        self.store.replace(changed, most=self.limits.max_per_owner)
+        self._save(changed, facts.updated(changed, changed=changes), most=self.limits.max_per_owner)
         return changed
 
     def delete(self, caller: Caller, subscription_id: str, *, expected_version: int | None = None) -> Subscription:
@@ -161,17 +185,34 @@ class Subscriptions:
         marked = subscription.changed(
             now=now, status=SubscriptionStatus.MARKED_FOR_DELETION, delete_at=now + self.limits.retention
         )
-        self.store.replace(marked)
+        self._save(marked, facts.deleted(marked))
         return marked
 
     def restore(self, caller: Caller, subscription_id: str) -> Subscription:
-        """Take the mark off; what was published while it was marked is caught up with. Raises StatusConflict."""
+        """Take the mark off; what was published while it was marked is caught up with.
+
+        Until the last moment: raises StatusConflict once its removal has begun.
+        """
+        while True:
+            subscription = self._get(caller, subscription_id)
+            if subscription.status is SubscriptionStatus.DELETING:
+                raise StatusConflict("its removal has begun and cannot be undone; create another subscription")
+            if subscription.status is not SubscriptionStatus.MARKED_FOR_DELETION:
+                raise StatusConflict(f"the subscription is {subscription.status}, not marked for deletion")
+            restored = subscription.changed(now=self.clock(), status=SubscriptionStatus.ACTIVE, delete_at=None)
+            try:
+                self._save(restored, facts.updated(restored, changed=["status"]), most=self.limits.max_per_owner)
+            except VersionConflict:
+                continue  # it was changed this moment; as it stands now decides
+            return restored
+
+    def rotate_secret(self, caller: Caller, subscription_id: str) -> Subscription:
+        """Give its webhook a new secret; deliveries are signed with both for a day. Raises StatusConflict."""
         subscription = self.get(caller, subscription_id)
-        if subscription.status is not SubscriptionStatus.MARKED_FOR_DELETION:
-            raise StatusConflict(f"the subscription is {subscription.status}, not marked for deletion")
-        restored = subscription.changed(now=self.clock(), status=SubscriptionStatus.ACTIVE, delete_at=None)
-        self.store.replace(restored, most=self.limits.max_per_owner)
-        return restored
+        webhook = self.webhooks.rotated(subscription.webhook)
+        rotated = subscription.changed(now=self.clock(), webhook=webhook)
+        self._save(rotated, facts.updated(rotated, changed=["webhook"]))
+        return rotated
 
     def outcomes(self, caller: Caller, query: OutcomeQuery) -> Page[Outcome]:
         """The ledger of one subscription, newest acquisition first."""
@@ -182,6 +223,15 @@ class Subscriptions:
         """How many acquisitions ended how."""
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
+
+    def _save(self, changed: Subscription, event: Event, *, most: int | None = None) -> None:
+        webhook = changed.webhook
+        endpoint = endpoint_of(changed.owner, webhook.url) if webhook and webhook.disabled_at is None else None
+        with self.together():
+            self.store.replace(changed, most=most)
+            if "webhook" in event.data.get("changed", ()):
+                self.outbox.retarget(changed.id, endpoint, now=changed.updated_at)
+            self.events.add([event])
 
     def _filled_in(self, caller: Caller, new: NewSubscription, *, aoi: Aoi, now: datetime) -> Subscription:
         if new.destination is not None and not _DESTINATION.fullmatch(new.destination):
@@ -202,6 +252,7 @@ class Subscriptions:
             priority=new.priority,
             destination=f"{caller.owner}/{new.destination}" if new.destination else None,
             labels=new.labels,
+            webhook=self.webhooks.new(new.webhook_url) if new.webhook_url is not None else None,
             created_at=now,
             updated_at=now,
         )
@@ -249,4 +300,7 @@ def _refuse_empty_window(subscription: Subscription) -> None:
 
 def _fingerprint(new: NewSubscription) -> str:
     """SHA-256 of what was asked for, the same however its JSON was spaced or ordered."""
-    return hashlib.sha256(json.dumps(to_dict(new), sort_keys=True).encode()).hexdigest()
+    asked = to_dict(new)
+    if new.webhook_url is None:
+        del asked["webhook_url"]  # so that keys used before there were webhooks still fit
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

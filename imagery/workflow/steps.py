@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,29 +14,32 @@ import pystac
 from imagery.errors import CollectionUnknown, ProviderRefused, ProviderUnknown, SubscriptionUnknown
 from imagery.items import collection_for
 from imagery.model.codec import from_dict
-from imagery.model.outcome import OutcomeStatus
+from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.ports import (
     Catalog,
     Clock,
+    EventStore,
     FailureStore,
     Ledger,
     ObjectStore,
     ProcessingQueue,
     Provider,
     SubscriptionStore,
+    Together,
 )
+from imagery.service import facts
 from imagery.service.discovery import discover
-from imagery.service.failures import as_failure, record_failure
+from imagery.service.failing import as_failure, is_known, record_failure, resolve_failure
 from imagery.workflow.delivery import Cutter
+from imagery.workflow.observed import Step, observed
 from imagery.workflow.share import Entry, Share
 
 logger = logging.getLogger(__name__)
 
 Payload = Mapping[str, Any]
-Step = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +50,29 @@ class Neighbours:
     subscriptions: SubscriptionStore
     ledger: Ledger
     failures: FailureStore
+    events: EventStore
+    together: Together
+    """Of all of these stores and the queue."""
+
     queue: ProcessingQueue
     objects: ObjectStore
     catalog: Catalog
     clock: Clock
     max_clip_pixels: int
+    usage: UsageStore | None = None
+    """Where the bytes moved are counted. None: nowhere."""
 
 
 def steps(neighbours: Neighbours) -> dict[str, Step]:
     """The function of each Task, by the name the workflow gives it."""
-    return {
+    plain: dict[str, Step] = {
         "PublicProvider": partial(public_provider, neighbours=neighbours),
         "PlanetRequester": planet_requester,
         "PlanetProvider": planet_provider,
         "Register": partial(register, neighbours=neighbours),
         "sqs:sendMessage": partial(failure_queue, neighbours=neighbours),
     }
+    return {name: observed(name, step, usage=neighbours.usage, clock=neighbours.clock) for name, step in plain.items()}
 
 
 def public_provider(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
@@ -99,25 +109,26 @@ def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     now = neighbours.clock()
     for entry in entries:
         outcome = replace(entry.outcome, updated_at=now)
-        if outcome.status is OutcomeStatus.FAILED:
-            neighbours.failures.add(as_failure(outcome, request, owner=_owner(outcome.subscription_id, neighbours)))
-        neighbours.ledger.record(outcome)
-        if outcome.status is OutcomeStatus.DELIVERED:
-            neighbours.subscriptions.mark(outcome.subscription_id, last_update_at=now)
+        with neighbours.together():
+            _record(outcome, request, neighbours)
+    for entry in entries:
+        _still_there(entry, neighbours)  # again: it may have gone while its item was published
+    resolve_failure(request, failures=neighbours.failures)
     return {"delivered": len(items), "skipped": len(entries) - len(items)}
 
 
 def failure_queue(message: Payload, *, neighbours: Neighbours) -> None:
     """Keep a request that failed for good, and say so in the ledger."""
     body = message["MessageBody"]
-    record_failure(
-        body["execution_id"],
-        body["payload"],
-        subscriptions=neighbours.subscriptions,
-        ledger=neighbours.ledger,
-        failures=neighbours.failures,
-        now=neighbours.clock(),
-    )
+    with neighbours.together():
+        record_failure(
+            body["payload"],
+            subscriptions=neighbours.subscriptions,
+            ledger=neighbours.ledger,
+            failures=neighbours.failures,
+            events=neighbours.events,
+            now=neighbours.clock(),
+        )
 
 
 def _search_window(request: Request, provider: Provider, neighbours: Neighbours) -> tuple[Entry, ...]:
@@ -161,28 +172,54 @@ def _cut_items(request: Request, provider: Provider, neighbours: Neighbours) -> 
 
 def _subscriptions(request: Request, neighbours: Neighbours) -> list[Subscription]:
     """Those of the request that are still there."""
-    found: list[Subscription] = []
-    for subscription_id in request.subscription_ids:
-        try:
-            found.append(neighbours.subscriptions.get(subscription_id))
-        except SubscriptionUnknown:
-            logger.info("passed over: the subscription is gone", extra={"subscription_id": subscription_id})
-    return found
+    found = [_find(subscription_id, neighbours) for subscription_id in request.subscription_ids]
+    there = [one for one in found if one is not None and one.status is not SubscriptionStatus.DELETING]
+    if len(there) < len(found):
+        logger.info("passed over: subscriptions are gone", extra={"request_id": request.id})
+    return there
+
+
+def _find(subscription_id: str, neighbours: Neighbours) -> Subscription | None:
+    try:
+        return neighbours.subscriptions.get(subscription_id)
+    except SubscriptionUnknown:
+        return None
 
 
 def _still_there(entry: Entry, neighbours: Neighbours) -> bool:
-    """False for a subscription removed meanwhile; what was written for it is removed too."""
-    try:
-        neighbours.subscriptions.get(entry.outcome.subscription_id)
-    except SubscriptionUnknown:
-        if entry.item_key is not None:
-            neighbours.objects.remove_prefix(entry.item_key.rpartition("/")[0])
-        return False
-    return True
+    """False for a subscription being removed or gone; what was written for it goes too, the item first."""
+    outcome = entry.outcome
+    subscription = _find(outcome.subscription_id, neighbours)
+    if subscription is not None and subscription.status is not SubscriptionStatus.DELETING:
+        return True
+    if entry.item_key is not None:
+        if outcome.published_item_id is not None:
+            neighbours.catalog.retract(outcome.published_collection or outcome.collection, [outcome.published_item_id])
+        neighbours.objects.remove_prefix(entry.item_key.rpartition("/")[0])
+    if subscription is None:
+        neighbours.ledger.remove(outcome.subscription_id)  # while it is there, the delete checker needs it
+    return False
 
 
-def _owner(subscription_id: str, neighbours: Neighbours) -> str:
-    return neighbours.subscriptions.get(subscription_id).owner
+def _record(outcome: Outcome, request: Request, neighbours: Neighbours) -> None:
+    """The ledger's row, and with it whatever else says the same."""
+    if outcome.status is OutcomeStatus.FAILED:
+        _keep_failure(outcome, request, neighbours)
+    neighbours.ledger.record(outcome)
+    subscription = _find(outcome.subscription_id, neighbours)
+    if outcome.status is OutcomeStatus.DELIVERED and subscription is not None:
+        neighbours.subscriptions.mark(outcome.subscription_id, last_update_at=outcome.updated_at)
+        neighbours.events.add([facts.published(outcome, owner=subscription.owner, at=outcome.updated_at)])
+
+
+def _keep_failure(outcome: Outcome, request: Request, neighbours: Neighbours) -> None:
+    subscription = _find(outcome.subscription_id, neighbours)
+    if subscription is None:
+        return
+    failure = as_failure(outcome, request, owner=subscription.owner)
+    if not is_known(failure, failures=neighbours.failures):
+        neighbours.events.add([facts.failed(failure, subscription)])
+        neighbours.failures.add(failure)
 
 
 def _read_item(key: str, neighbours: Neighbours) -> pystac.Item:

@@ -25,6 +25,7 @@ from imagery.objects import open_objects
 from imagery.ports import Provider
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
@@ -141,6 +142,8 @@ def house(tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[House]:
             subscriptions=SqliteSubscriptionStore(database),
             ledger=SqliteLedger(database),
             failures=SqliteFailureStore(database),
+            events=SqliteEventStore(database),
+            together=database.write,
             queue=SqliteProcessingQueue(database, clock=clock),
             objects=open_objects((tmp_path / "objects").as_uri()),
             catalog=SqliteCatalog(store),
