@@ -8,6 +8,7 @@ ImageryError
 │   ├── DefinitionInvalid
 │   ├── FilterInvalid
 │   ├── ItemInvalid
+│   ├── NotificationInvalid
 │   ├── SettingsInvalid
 │   └── SubscriptionInvalid
 ├── Unknown                      no such thing, or not the caller's
@@ -27,6 +28,7 @@ ImageryError
 │   ├── StatusConflict
 │   └── VersionConflict
 ├── Forbidden
+│   └── NotificationForged       it claims a sender it cannot prove
 ├── Throttled                    ours, towards a caller
 ├── ProviderError
 │   ├── ProviderUnavailable      timeout, broken connection, 5xx          (retryable)
@@ -86,6 +88,10 @@ class FilterInvalid(InvalidInput):
 
 class ItemInvalid(InvalidInput):
     """Not a STAC item or collection the catalog can hold."""
+
+
+class NotificationInvalid(InvalidInput):
+    """What was pushed is no message of the provider, or holds no STAC item."""
 
 
 class SettingsInvalid(InvalidInput):
@@ -166,6 +172,10 @@ class VersionConflict(Conflict):
 
 class Forbidden(ImageryError):
     """The key is valid, but not for this."""
+
+
+class NotificationForged(Forbidden):
+    """A message whose signature does not prove who sent it, or one from a topic nobody here listens to."""
 
 
 class Throttled(ImageryError):
