@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from imagery.errors import InvalidInput, ObjectStoreUnavailable, ObjectUnknown, SettingsInvalid
+from imagery.metering import meter_in_use
 
 MAX_KEY_BYTES = 1024
 """S3's limit, prefix of the store included."""
@@ -112,6 +113,8 @@ class Objects:
             else:
                 self._store.put(key, body)
                 _flush(self._folder, key)
+        if (meter := meter_in_use()) is not None:
+            meter.has_written(len(body))
         return self.href(key)
 
     def get(self, key: str) -> bytes:
@@ -119,9 +122,12 @@ class Objects:
         parse_key(key)
         with _translated(f"{self.href(key)} was not read"):
             try:
-                return bytes(self._store.get(key).bytes())
+                body = bytes(self._store.get(key).bytes())
             except FileNotFoundError as error:
                 raise ObjectUnknown(f"no object {self.href(key)}") from error
+        if (meter := meter_in_use()) is not None:
+            meter.has_read(len(body))
+        return body
 
     def href(self, key: str) -> str:
         """See the port. Nothing in it is percent-encoded: rasterio and GDAL take a space as it is, and only so."""

@@ -22,6 +22,7 @@ from shapely import transform as transform_shape
 from shapely.geometry import box, shape
 
 from imagery.errors import ClipTooLarge, RasterError, RasterUnavailable, RasterUnreadable
+from imagery.raster.blocks import count_window
 from imagery.raster.gdal import open_raster, shown, translated, unwarned
 
 Geometry = Mapping[str, Any]
@@ -65,6 +66,9 @@ class Clip:
     descriptions: tuple[str | None, ...]
     units: tuple[str | None, ...]
     colorinterp: tuple[ColorInterp, ...]
+
+    bytes_read: int = 0
+    """An estimate (see `imagery.raster.blocks`); what an earlier AOI had read of the asset is not counted again."""
 
     @property
     def coverage(self) -> float:
@@ -162,6 +166,7 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, 
         return None
     fill, declared = _nodata(src, nodata)
     pixels = src.read(window=window, masked=True)
+    bytes_read = count_window(src, window)
     valid = _valid(pixels, src.colorinterp, fill if declared and src.nodata is None else None)
     valid_pixels = int(np.count_nonzero(valid & inside))
     if valid_pixels == 0:
@@ -183,6 +188,7 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, 
         descriptions=tuple(src.descriptions),
         units=tuple(src.units),
         colorinterp=tuple(src.colorinterp),
+        bytes_read=bytes_read,
     )
 
 

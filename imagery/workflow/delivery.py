@@ -124,6 +124,7 @@ class Cutter:
             "coverage": round(coverage, 6),
             "pixels": float(sum(clip.valid_pixels for clip in cut.values())),
             "bytes": float(sum(asset.body_size for asset in assets)),
+            "bytes_read": float(sum(clip.bytes_read for clip in cut.values())),
         }
         return share.delivered(item_id=item_id, item_key=item_key, numbers=numbers)
 

@@ -32,7 +32,8 @@ def carry_out(call: Invoke, tasks: Mapping[str, Task]) -> TaskEnded:
     except StateFailed as error:
         return TaskEnded(failed=True, error=error.error, cause=error.cause)
     except BaseException as error:  # a thread that died would leave its frame waiting for ever
-        logger.info("task failed", exc_info=True, extra={"resource": call.resource})
+        # Whoever made the task has logged it with its ids; here nothing is known but the resource.
+        logger.debug("task failed", exc_info=True, extra={"resource": call.resource})
         cause = {"errorMessage": str(error), "errorType": type(error).__name__}
         return TaskEnded(failed=True, error=type(error).__name__, cause=json.dumps(cause))
 
