@@ -14,7 +14,7 @@ from imagery.api.envelope import BodyLimit, Envelope
 from imagery.api.handlers import add_handlers
 from imagery.api.paths import PublicAddress
 from imagery.api.problems import Problem
-from imagery.api.routes import failures, service, subscriptions, work
+from imagery.api.routes import events, failures, service, subscriptions, work
 from imagery.api.throttle import Monotonic
 from imagery.wiring import Imagery
 
@@ -28,7 +28,7 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
     """The HTTP API of this house. It starts no worker and closes nothing: who built the house does."""
     settings = imagery.settings
     app = FastAPI(title="imagery", version=package.__version__, description=_ABOUT, redoc_url=None)
-    routers = [module.router for module in (service, subscriptions, failures, work)]
+    routers = [module.router for module in (service, subscriptions, failures, work, events)]
     app.state.imagery = imagery
     app.state.routes = [route for router in routers for route in router.routes]
     for router in routers:

@@ -68,6 +68,18 @@ class FiltersBody(BaseModel):
         return Filters(max_cloud_cover=self.max_cloud_cover, min_coverage=self.min_coverage)
 
 
+class WebhookBody(BaseModel):
+    """Who is told of events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="Where events are sent by POST: https, a name or address of the public internet, no redirect.",
+    )
+
+
 _EXAMPLE: dict[str, Any] = {
     "aoi": {
         "type": "Polygon",
@@ -107,6 +119,10 @@ class SubscriptionBody(BaseModel):
         default=None, description="Your own words; kept and given back."
     )
 
+    webhook: WebhookBody | None = Field(
+        default=None, description="Who is told of events. null: nobody. The answer holds the secret, this once."
+    )
+
     def to_model(self) -> NewSubscription:
         """The value our house works with."""
         return NewSubscription(
@@ -120,6 +136,7 @@ class SubscriptionBody(BaseModel):
             priority=self.priority or Priority.NORMAL,
             destination=self.destination,
             labels=self.labels or {},
+            webhook_url=self.webhook.url if self.webhook else None,
         )
 
 
@@ -138,6 +155,7 @@ class SubscriptionPatch(BaseModel):
     priority: Priority | None = None
     status: Literal["active", "paused"] | None = None
     labels: Annotated[dict[_LabelKey, _LabelValue | None], Field(max_length=50)] | None = None
+    webhook: WebhookBody | None = None
 
     def changes_of(self, subscription: Subscription) -> dict[str, Any]:
         """The new values of the fields that are named, laid over what the subscription has."""
@@ -148,6 +166,7 @@ class SubscriptionPatch(BaseModel):
             "priority": self.priority or Priority.NORMAL,
             "status": SubscriptionStatus(self.status or "active"),
             "labels": self._labels(subscription.labels),
+            "webhook": self.webhook.url if self.webhook else None,
         }
         return {name: mergers.get(name) for name in self.model_fields_set}
 

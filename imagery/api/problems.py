@@ -24,6 +24,7 @@ RETRY_AFTER_S = 5
 
 _STATUS: Mapping[type[ImageryError], int] = {
     errors.InvalidInput: 400,
+    errors.AddressRefused: 422,
     errors.AoiInvalid: 422,
     errors.ItemInvalid: 422,
     errors.SubscriptionInvalid: 422,

@@ -12,7 +12,7 @@ from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
 from imagery.model.failure import Failure
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
-from imagery.model.subscription import Priority, Subscription, SubscriptionStatus
+from imagery.model.subscription import Priority, Subscription, SubscriptionStatus, Webhook
 
 
 class FiltersView(BaseModel):
@@ -20,6 +20,24 @@ class FiltersView(BaseModel):
 
     max_cloud_cover: float | None = Field(description="Percent of the scene. null: any.")
     min_coverage: float | None = Field(description="Least fraction of the AOI's pixels with data. null: any.")
+
+
+class WebhookView(BaseModel):
+    """Who is told of events."""
+
+    url: str
+    disabled_at: datetime | None = Field(
+        description="When its receiver answered 410 Gone; nothing is sent until the webhook is set again."
+    )
+    secret: str | None = Field(
+        default=None,
+        description="What deliveries are signed with (Standard Webhooks). Only in the answer that made it, else null.",
+    )
+
+    @classmethod
+    def of(cls, webhook: Webhook, *, with_secret: bool) -> WebhookView:
+        """As its owner sees it."""
+        return cls(url=webhook.url, disabled_at=webhook.disabled_at, secret=webhook.secret if with_secret else None)
 
 
 class SubscriptionLinks(BaseModel):
@@ -47,6 +65,7 @@ class SubscriptionView(BaseModel):
     priority: Priority
     destination: str | None
     labels: dict[str, str]
+    webhook: WebhookView | None
     status: SubscriptionStatus
     delete_at: datetime | None = Field(description="When it and all it led to may be removed.")
     checked_through: datetime | None = Field(description="All the provider published up to here was looked at.")
@@ -58,8 +77,11 @@ class SubscriptionView(BaseModel):
     links: SubscriptionLinks
 
     @classmethod
-    def of(cls, subscription: Subscription, *, base_url: str, remarks: tuple[str, ...] = ()) -> SubscriptionView:
-        """As its owner sees it."""
+    def of(
+        cls, subscription: Subscription, *, base_url: str, remarks: tuple[str, ...] = (), with_secret: bool = False
+    ) -> SubscriptionView:
+        """As its owner sees it; the webhook's secret only where it was made just now."""
+        webhook = subscription.webhook
         own = f"{base_url}/v1/subscriptions/{quote(subscription.id, safe='')}"
         items = {"filter-lang": "cql2-text", "filter": f"imagery:subscription_id = '{subscription.id}'"}
         return cls(
@@ -69,6 +91,7 @@ class SubscriptionView(BaseModel):
             area_km2=round(subscription.aoi.area_km2, 6),
             assets=list(subscription.assets),
             filters=FiltersView(**_fields(subscription.filters, ("max_cloud_cover", "min_coverage"))),
+            webhook=WebhookView.of(webhook, with_secret=with_secret) if webhook else None,
             remarks=list(remarks),
             links=SubscriptionLinks(
                 self=own, ledger=f"{own}/ledger", items=f"{base_url}/stac/search?{urlencode(items, quote_via=quote)}"

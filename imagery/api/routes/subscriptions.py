@@ -66,7 +66,9 @@ def create(
 ) -> SubscriptionView:
     """Subscribe to an area: what its window holds already is looked for at once, the rest as it is published."""
     created = imagery.subscriptions.create(caller, body.to_model(), idempotency_key=idempotency_key)
-    view = SubscriptionView.of(created.subscription, base_url=base_url, remarks=created.remarks)
+    view = SubscriptionView.of(
+        created.subscription, base_url=base_url, remarks=created.remarks, with_secret=not created.is_repeat
+    )
     response.headers["Location"] = view.links.self
     response.headers["ETag"] = etag_of(created.subscription)
     if created.is_repeat:
@@ -144,7 +146,10 @@ def change(
     changes = body.changes_of(present)
     changed = imagery.subscriptions.change(caller, subscription_id, changes, expected_version=version)
     response.headers["ETag"] = etag_of(changed)
-    return SubscriptionView.of(changed, base_url=base_url)
+    is_new = changed.webhook is not None and (
+        present.webhook is None or present.webhook.secret != changed.webhook.secret
+    )
+    return SubscriptionView.of(changed, base_url=base_url, with_secret=is_new)
 
 
 @router.delete("/{subscription_id}", responses={200: _ETAG, **documented(404, 409, 412)})
@@ -173,6 +178,16 @@ def restore(
     restored = imagery.subscriptions.restore(caller, subscription_id)
     response.headers["ETag"] = etag_of(restored)
     return SubscriptionView.of(restored, base_url=base_url)
+
+
+@router.post("/{subscription_id}/webhook/rotate", responses={200: _ETAG, **documented(404, 409)})
+def rotate(
+    *, subscription_id: str, imagery: House, caller: Who, base_url: BaseUrl, response: Response
+) -> SubscriptionView:
+    """Give its webhook a new secret, shown in this answer only; the old one is signed with too for a day yet."""
+    rotated = imagery.subscriptions.rotate_secret(caller, subscription_id)
+    response.headers["ETag"] = etag_of(rotated)
+    return SubscriptionView.of(rotated, base_url=base_url, with_secret=True)
 
 
 @router.get("/{subscription_id}/ledger", responses=documented(404))

@@ -55,6 +55,7 @@ def dispatcher(house: House, orchestrator: OrchestratorOfNames, limit: int = 2) 
         subscriptions=n.subscriptions,
         ledger=n.ledger,
         failures=n.failures,
+        events=n.events,
         clock=n.clock,
         limit=limit,
         provider_kinds={"earth-search": "public"},
