@@ -58,6 +58,19 @@ class Settings(BaseSettings):
     update_check_every: timedelta = timedelta(minutes=5)
     delete_check_every: timedelta = timedelta(hours=12)
 
+    feed_overlap: timedelta = timedelta(hours=1)
+    """Read again with every check: how long after its `updated` an item may become visible at a provider."""
+
+    reconcile_every: timedelta = timedelta(hours=24)
+    reconcile_window: timedelta = timedelta(days=30)
+    """How far back, by acquisition, the reconciliation compares what providers have with the ledger."""
+
+    look_window: Annotated[timedelta, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    """Longest span searched in one piece when a subscription looks back; the newest comes first."""
+
+    subscriptions_per_request: Annotated[int, Field(ge=1, le=200)] = 200
+    """How many fields of one item are cut in one execution."""
+
     retention: timedelta = timedelta(days=182)
     """How long a deleted or ended subscription and its data are kept."""
 
@@ -120,6 +133,9 @@ _OF_CLIENTS = {"IMAGERY_URL", "IMAGERY_API_KEY"}
 """Read by notebooks and scripts that call the API, not by the service."""
 
 
+_SPANS = ("feed_overlap", "reconcile_every", "reconcile_window", "look_window")
+
+
 def _parsed(values: dict[str, str]) -> dict[str, Any]:
     """JSON where the field is a mapping, seconds where a span is a bare number."""
     out: dict[str, Any] = dict(values)
@@ -131,7 +147,7 @@ def _parsed(values: dict[str, str]) -> dict[str, Any]:
                 f'{PREFIX}STAC_PROVIDERS is not JSON ({error}); write it as {{"name": "https://…"}}',
                 field=PREFIX + "STAC_PROVIDERS",
             ) from None
-    for name in ("update_check_every", "delete_check_every", "retention", "late_arrivals", "event_retention"):
+    for name in ("update_check_every", "delete_check_every", *_SPANS, "retention", "late_arrivals", "event_retention"):
         if name in out and values[name].replace(".", "", 1).isdigit():
             out[name] = timedelta(seconds=float(values[name]))
     return out
