@@ -41,19 +41,23 @@ from imagery.ports import (
 )
 from imagery.providers.earth_search import EarthSearch
 from imagery.queues.sqlite import SqliteProcessingQueue
+from imagery.service.admission import Admission
 from imagery.service.collections import CollectionDirectory
 from imagery.service.deliverer import Deliverer
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
+from imagery.service.feeds import FeedHealth, feeds_health
 from imagery.service.keys import Keys
 from imagery.service.notifications import Notifications
 from imagery.service.subscriptions import Limits, Subscriptions
 from imagery.service.webhooks import Webhooks
 from imagery.settings import Settings
+from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
+from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.outbox import SqliteOutbox
@@ -93,6 +97,10 @@ class Imagery:
     notifications: Notifications
     deliverer: Deliverer
     deletions: DeletionStore
+    admission: Admission
+    feeds_health: Callable[[], tuple[FeedHealth, ...]]
+    """How the feed of each active subscription stands now."""
+
     stac_app: Callable[[CallerOf], Any]
     """Makes the STAC API as an ASGI app, given how to tell who is calling."""
 
@@ -130,6 +138,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
         outbox, notifier = SqliteOutbox(database), _notifier(settings)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
+        admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
         deletions = SqliteDeletionStore(database)
         return Imagery(
@@ -151,7 +160,9 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             engine=orchestrator,
             objects=neighbours.objects,
             catalog=neighbours.catalog,
-            dispatcher=_dispatcher(settings, neighbours, orchestrator),
+            dispatcher=_dispatcher(settings, neighbours, orchestrator, admission),
+            admission=admission,
+            feeds_health=lambda: feeds_health(feeds, neighbours.subscriptions, now=clock()),
             update_checker=_update_checker(settings, neighbours),
             delete_checker=_delete_checker(settings, neighbours, deletions, together=database.write),
             deletions=deletions,
@@ -181,6 +192,17 @@ def _neighbours(
         catalog=SqliteCatalog(items),
         clock=clock,
         max_clip_pixels=settings.max_clip_pixels,
+        usage=SqliteUsageStore(database),
+    )
+
+
+def _admission(settings: Settings, database: Database, clock: Clock) -> Admission:
+    return Admission(
+        controls=SqliteControlStore(database),
+        usage=SqliteUsageStore(database),
+        clock=clock,
+        executions_per_minute=settings.max_executions_per_minute,
+        bytes_per_day=settings.max_bytes_per_day,
     )
 
 
@@ -200,13 +222,17 @@ def _subscriptions(
             max_aoi_km2=settings.max_aoi_km2,
             max_aoi_vertices=settings.max_aoi_vertices,
             retention=settings.retention,
+            max_per_owner=settings.max_subscriptions_per_owner,
         ),
         clock=neighbours.clock,
     )
 
 
-def _dispatcher(settings: Settings, neighbours: Neighbours, orchestrator: Orchestrator) -> Dispatcher:
+def _dispatcher(
+    settings: Settings, neighbours: Neighbours, orchestrator: Orchestrator, admission: Admission
+) -> Dispatcher:
     return Dispatcher(
+        admission=admission,
         queue=neighbours.queue,
         orchestrator=orchestrator,
         subscriptions=neighbours.subscriptions,
