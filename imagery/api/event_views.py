@@ -72,8 +72,6 @@ class EventDetail(BaseModel):
         """All there is to know about it."""
         return cls(
             event=EventView.of(event, base_url=base_url),
-            delivery=DeliveryView(**_fields(delivery, ("status", "tries", "asked_at", "next_at")))
-            if delivery
-            else None,
-            attempts=[AttemptView(**_fields(attempt, _OF_ATTEMPT)) for attempt in log.attempts],
+            delivery=DeliveryView.model_validate(log.delivery) if log.delivery else None,
+            attempts=[AttemptView.model_validate(attempt) for attempt in log.attempts],
         )
