@@ -1,20 +1,47 @@
-"""From the processing queue to the orchestrator, as fast as the concurrency limit allows."""
+"""From the processing queue to the orchestrator, as fast as the limits allow."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagery.errors import ImageryError
 from imagery.model.codec import to_dict
-from imagery.ports import Clock, FailureStore, Ledger, Message, Orchestrator, ProcessingQueue, SubscriptionStore
-from imagery.service.failures import record_failure
+from imagery.model.control import LimitStatus
+from imagery.ports import (
+    Clock,
+    EventStore,
+    FailureStore,
+    Ledger,
+    Message,
+    Orchestrator,
+    ProcessingQueue,
+    SubscriptionStore,
+)
+from imagery.service.admission import Admission
+from imagery.service.failing import record_failure
 
 logger = logging.getLogger(__name__)
 
 MAX_DELIVERIES = 10
 """After so many tries to start it, a request goes to the failure queue instead of standing in the others' way."""
+
+
+class _Notice:
+    """Says why nothing is started once, not five times a second."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def say(self, why: str | None) -> None:
+        if why == self._said:
+            return
+        self._said = why
+        if why is None:
+            logger.info("requests are started again")
+        else:
+            logger.warning("no request is started: %s", why)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +53,7 @@ class Dispatcher:
     subscriptions: SubscriptionStore
     ledger: Ledger
     failures: FailureStore
+    events: EventStore
     clock: Clock
     limit: int
     """Executions under way at once; those that wait for a callback do not count."""
@@ -33,19 +61,40 @@ class Dispatcher:
     provider_kinds: Mapping[str, str]
     """Provider name → which branch of the workflow it takes."""
 
+    admission: Admission | None = None
+    """The pause and the limits over time. None: only `limit` holds it back."""
+
+    _notice: _Notice = field(default_factory=_Notice, repr=False)
+
     def run_once(self) -> int:
         """Start what there is room for; gives how many.
 
         An execution is named after its request, and the message is acknowledged only once it has started: a crash in
         between delivers the message again, and starting it again does nothing.
         """
-        room = self.limit - self.orchestrator.running()
+        room = self._room()
         if room <= 0:
             return 0
         messages = self.queue.receive(room)
-        for message in messages:
+        granted = len(messages) if self.admission is None or not messages else self.admission.take(len(messages))
+        for message in messages[granted:]:
+            self.queue.release(message.receipt)
+        for message in messages[:granted]:
             self._start(message)
-        return len(messages)
+        return granted
+
+    def limits(self) -> tuple[LimitStatus, ...]:
+        """How the limits stand that work is started under."""
+        concurrency = LimitStatus(name="concurrency", limit=self.limit, used=self.orchestrator.running())
+        return (concurrency, *(self.admission.limits() if self.admission else ()))
+
+    def _room(self) -> int:
+        left = self.limit - self.orchestrator.running()
+        if self.admission is None:
+            return left
+        why = self.admission.held_back()
+        self._notice.say(why)
+        return 0 if why else min(left, self.admission.room())
 
     def _start(self, message: Message) -> None:
         request = message.request
@@ -63,7 +112,6 @@ class Dispatcher:
 
     def _give_up(self, message: Message, error: ImageryError) -> None:
         record_failure(
-            message.request.id,
             {
                 "request": to_dict(message.request),
                 "error": {"Error": type(error).__name__, "Cause": f"it could not be started: {error}"},
@@ -71,5 +119,6 @@ class Dispatcher:
             subscriptions=self.subscriptions,
             ledger=self.ledger,
             failures=self.failures,
+            events=self.events,
             now=self.clock(),
         )
