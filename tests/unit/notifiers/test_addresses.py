@@ -9,7 +9,15 @@ import pytest
 from imagery.errors import AddressRefused
 from imagery.notifiers.addresses import AddressPolicy, Target
 
-PUBLIC = ("93.184.216.34", "8.8.8.8", "1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:2800:220:1::1", "2a00:1450:4001::200e")
+PUBLIC = (
+    "93.184.216.34",
+    "8.8.8.8",
+    "1.1.1.1",
+    "100.128.0.1",
+    "172.32.0.1",
+    "2606:2800:220:1::1",
+    "2a00:1450:4001::200e",
+)
 PRIVATE = (
     *("127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1"),
     *("100.127.255.255", "::1", "fc00::1", "fd12:3456::1"),
@@ -149,4 +157,6 @@ def test_no_address_that_python_calls_private_passes() -> None:
     passed = [address for address in around if policy.allows(address)]
 
     assert passed
-    assert not [a for a in passed if a.is_private or a.is_loopback or a.is_link_local or a.is_multicast or a.is_reserved]
+    assert not [
+        a for a in passed if a.is_private or a.is_loopback or a.is_link_local or a.is_multicast or a.is_reserved
+    ]
