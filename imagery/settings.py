@@ -15,6 +15,7 @@ from imagery.errors import SettingsInvalid
 
 PREFIX = "IMAGERY_"
 EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
+EARTH_SEARCH_TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
 
 
 class Settings(BaseSettings):
@@ -94,6 +95,12 @@ class Settings(BaseSettings):
     requests_per_second: Annotated[float, Field(gt=0)] = 100.0
     """A key's sustained rate at the HTTP API; bursts of five seconds' worth pass."""
 
+    replays_per_minute: Annotated[int, Field(ge=1)] = 600
+    """Failures an owner may send again."""
+
+    sns_topics: dict[str, tuple[str, ...]] = {"earth-search": (EARTH_SEARCH_TOPIC,)}
+    """Provider → ARNs of the Amazon SNS topics it pushes on; others are refused. JSON in the environment."""
+
     provider_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     log_level: str = "INFO"
 
@@ -139,14 +146,14 @@ _SPANS = ("feed_overlap", "reconcile_every", "reconcile_window", "look_window")
 def _parsed(values: dict[str, str]) -> dict[str, Any]:
     """JSON where the field is a mapping, seconds where a span is a bare number."""
     out: dict[str, Any] = dict(values)
-    if "stac_providers" in out:
+    for name, form in (("stac_providers", '{"name": "https://…"}'), ("sns_topics", '{"name": ["arn:aws:sns:…"]}')):
+        if name not in out:
+            continue
         try:
-            out["stac_providers"] = json.loads(values["stac_providers"])
+            out[name] = json.loads(values[name])
         except json.JSONDecodeError as error:
-            raise SettingsInvalid(
-                f'{PREFIX}STAC_PROVIDERS is not JSON ({error}); write it as {{"name": "https://…"}}',
-                field=PREFIX + "STAC_PROVIDERS",
-            ) from None
+            variable = PREFIX + name.upper()
+            raise SettingsInvalid(f"{variable} is not JSON ({error}); write it as {form}", field=variable) from None
     for name in ("update_check_every", "delete_check_every", *_SPANS, "retention", "late_arrivals", "event_retention"):
         if name in out and values[name].replace(".", "", 1).isdigit():
             out[name] = timedelta(seconds=float(values[name]))
