@@ -88,9 +88,10 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put the caller in the request's state, or answer with a problem."""
         path = path_of(scope)
-        needs_key = is_under(path, "/v1")
+        is_pushed = is_under(path, "/v1/notifications")
+        needs_key = is_under(path, "/v1") and not is_pushed
         # A browser's preflight carries no key and asks for nothing but whether it may ask.
-        if scope["type"] != "http" or scope["method"] == "OPTIONS" or not (needs_key or is_under(path, "/stac")):
+        if scope["type"] != "http" or scope["method"] == "OPTIONS" or not (needs_key or is_pushed or is_under(path, "/stac")):
             await self.app(scope, receive, send)
             return
         request = Request(scope)

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, Field
 
 from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
-from imagery.model.failure import Failure
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Priority, Subscription, SubscriptionStatus, Webhook
@@ -178,32 +177,6 @@ class RequestList(BaseModel):
     """What comes next in the queue, most urgent first; approximate."""
 
     requests: list[RequestView]
-
-
-class FailureView(BaseModel):
-    """A request that failed for good."""
-
-    id: str
-    owner: str | None
-    request: RequestView
-    error: str
-    cause: str
-    state: str | None = Field(description="The state of the workflow that failed.")
-    retryable: bool = Field(description="Whether waiting can help.")
-    failed_at: datetime
-
-    @classmethod
-    def of(cls, failure: Failure) -> FailureView:
-        """As its owner sees it."""
-        names = ("id", "owner", "error", "cause", "state", "retryable", "failed_at")
-        return cls(**_fields(failure, names), request=RequestView.of(failure.request))
-
-
-class FailurePage(BaseModel):
-    """Failures, newest first."""
-
-    failures: list[FailureView]
-    next: str | None
 
 
 class ExecutionView(BaseModel):
