@@ -18,6 +18,8 @@ from imagery.catalogs.sqlite.app import create_app as create_stac_app
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.checkers.delete import DeleteChecker
+from imagery.checkers.feed import FeedReader
+from imagery.checkers.reconcile import Reconciler
 from imagery.checkers.removal import Removal
 from imagery.checkers.update import UpdateChecker
 from imagery.model.access import Caller
@@ -31,6 +33,7 @@ from imagery.ports import (
     Clock,
     DeletionStore,
     Engine,
+    FeedStore,
     Notifier,
     ObjectStore,
     Orchestrator,
@@ -42,12 +45,16 @@ from imagery.ports import (
 from imagery.providers.earth_search import EarthSearch
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
+from imagery.service.arrivals import Arrivals
 from imagery.service.collections import CollectionDirectory
 from imagery.service.deliverer import Deliverer
+from imagery.service.discovery import Asker
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
 from imagery.service.feeds import FeedHealth, feeds_health
+from imagery.service.joining import Joiner
 from imagery.service.keys import Keys
+from imagery.service.looks import Lookback, Looker, Progress
 from imagery.service.notifications import Notifications
 from imagery.service.subscriptions import Limits, Subscriptions
 from imagery.service.webhooks import Webhooks
@@ -56,10 +63,12 @@ from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.events import SqliteEventStore
+from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
+from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow import read_definition
@@ -93,6 +102,9 @@ class Imagery:
     catalog: Catalog
     dispatcher: Dispatcher
     update_checker: UpdateChecker
+    reconciler: Reconciler
+    feeds: FeedStore
+    arrivals: Arrivals
     delete_checker: DeleteChecker
     notifications: Notifications
     deliverer: Deliverer
@@ -136,7 +148,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
         neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
-        outbox, notifier = SqliteOutbox(database), _notifier(settings)
+        outbox, notifier, feeds = SqliteOutbox(database), _notifier(settings), SqliteFeedStore(database)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
@@ -145,7 +157,9 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             settings=settings,
             clock=clock,
             keys=Keys(store=SqliteKeyStore(database), clock=clock),
-            subscriptions=_subscriptions(settings, neighbours, _impatient(settings, closing), outbox, notifier),
+            subscriptions=_subscriptions(
+                settings, neighbours, _impatient(settings, closing), outbox, notifier, feeds
+            ),
             failures=Failures(
                 store=neighbours.failures,
                 ledger=neighbours.ledger,
@@ -163,7 +177,10 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             dispatcher=_dispatcher(settings, neighbours, orchestrator, admission),
             admission=admission,
             feeds_health=lambda: feeds_health(feeds, neighbours.subscriptions, now=clock()),
-            update_checker=_update_checker(settings, neighbours),
+            update_checker=_update_checker(settings, neighbours, feeds),
+            reconciler=_reconciler(settings, neighbours, orchestrator),
+            feeds=feeds,
+            arrivals=Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker),
             delete_checker=_delete_checker(settings, neighbours, deletions, together=database.write),
             deletions=deletions,
             notifications=Notifications(
@@ -180,14 +197,26 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
 def _neighbours(
     settings: Settings, database: Database, items: CatalogStore, providers: Mapping[str, Provider], clock: Clock
 ) -> Neighbours:
+    subscriptions, ledger = SqliteSubscriptionStore(database), SqliteLedger(database)
+    queue = SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY)
+    asker = Asker(
+        ledger=ledger, queue=queue, together=database.write, per_request=settings.subscriptions_per_request
+    )
     return Neighbours(
         providers=providers,
-        subscriptions=SqliteSubscriptionStore(database),
-        ledger=SqliteLedger(database),
+        subscriptions=subscriptions,
+        ledger=ledger,
         failures=SqliteFailureStore(database),
         events=SqliteEventStore(database),
         together=database.write,
-        queue=SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY),
+        queue=queue,
+        looker=Looker(
+            asker=asker,
+            looks=SqliteLookStore(database),
+            subscriptions=subscriptions,
+            together=database.write,
+            overlap=settings.feed_overlap,
+        ),
         objects=open_objects(settings.objects_url or (settings.data_dir.absolute() / "objects").as_uri()),
         catalog=SqliteCatalog(items),
         clock=clock,
@@ -207,7 +236,12 @@ def _admission(settings: Settings, database: Database, clock: Clock) -> Admissio
 
 
 def _subscriptions(
-    settings: Settings, neighbours: Neighbours, providers: Mapping[str, Provider], outbox: Outbox, notifier: Notifier
+    settings: Settings,
+    neighbours: Neighbours,
+    providers: Mapping[str, Provider],
+    outbox: Outbox,
+    notifier: Notifier,
+    feeds: FeedStore,
 ) -> Subscriptions:
     return Subscriptions(
         store=neighbours.subscriptions,
@@ -218,6 +252,13 @@ def _subscriptions(
         events=neighbours.events,
         outbox=outbox,
         together=neighbours.together,
+        lookback=Lookback(
+            subscriptions=neighbours.subscriptions,
+            looks=neighbours.looker.looks,
+            queue=neighbours.queue,
+            progress=Progress(feeds=feeds, looks=neighbours.looker.looks),
+            longest=settings.look_window,
+        ),
         limits=Limits(
             max_aoi_km2=settings.max_aoi_km2,
             max_aoi_vertices=settings.max_aoi_vertices,
@@ -265,13 +306,44 @@ def _deliverer(settings: Settings, neighbours: Neighbours, outbox: Outbox, notif
     )
 
 
-def _update_checker(settings: Settings, neighbours: Neighbours) -> UpdateChecker:
+def _joiner(settings: Settings, neighbours: Neighbours) -> Joiner:
+    return Joiner(subscriptions=neighbours.subscriptions, late_arrivals=settings.late_arrivals)
+
+
+def _update_checker(settings: Settings, neighbours: Neighbours, feeds: FeedStore) -> UpdateChecker:
+    looker, joiner = neighbours.looker, _joiner(settings, neighbours)
+    reader = FeedReader(
+        subscriptions=neighbours.subscriptions,
+        feeds=feeds,
+        joiner=joiner,
+        asker=looker.asker,
+        overlap=settings.feed_overlap,
+        first_reach=settings.reconcile_window,
+    )
     return UpdateChecker(
         subscriptions=neighbours.subscriptions,
         providers=neighbours.providers,
-        ledger=neighbours.ledger,
-        queue=neighbours.queue,
+        looks=looker.looks,
+        looker=looker,
+        reader=reader,
+        joiner=joiner,
+        asker=looker.asker,
+        overlap=settings.feed_overlap,
         late_arrivals=settings.late_arrivals,
+    )
+
+
+def _reconciler(settings: Settings, neighbours: Neighbours, orchestrator: Orchestrator) -> Reconciler:
+    return Reconciler(
+        subscriptions=neighbours.subscriptions,
+        providers=neighbours.providers,
+        looks=neighbours.looker.looks,
+        looker=neighbours.looker,
+        joiner=_joiner(settings, neighbours),
+        asker=neighbours.looker.asker,
+        queue=neighbours.queue,
+        orchestrator=orchestrator,
+        window=settings.reconcile_window,
     )
 
 

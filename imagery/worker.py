@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 DISPATCH_EVERY = timedelta(seconds=0.2)
 NOTIFY_EVERY = timedelta(seconds=0.2)
 PRUNE_EVENTS_EVERY = timedelta(hours=1)
+SETTLE = timedelta(minutes=10)
+"""After the start, before the first reconciliation: what was waiting goes first."""
+
 DRAIN = timedelta(seconds=20)
 """How long work under way is given when the service stops; what is not done by then is done again at the next start."""
 
@@ -38,6 +41,7 @@ class Worker:
         self._every("update-checker", settings.update_check_every, self._check_updates)
         self._every("notifier", NOTIFY_EVERY, self._notify)
         self._every("event-retention", PRUNE_EVENTS_EVERY, self._prune_events)
+        self._every("reconciler", settings.reconcile_every, self._reconcile, after=min(SETTLE, settings.reconcile_every))
         self._every("delete-checker", settings.delete_check_every, self._check_deletions)
 
     def stop(self, *, drain: timedelta = DRAIN) -> None:
@@ -49,8 +53,11 @@ class Worker:
         self.imagery.deliverer.close(max(0.0, deadline - time.monotonic()))
         self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
 
-    def _every(self, name: str, interval: timedelta, trip: Callable[[], None]) -> None:
+    def _every(
+        self, name: str, interval: timedelta, trip: Callable[[], None], *, after: timedelta = timedelta(0)
+    ) -> None:
         def loop() -> None:
+            self._stopping.wait(to_seconds(after))
             while not self._stopping.is_set():
                 try:
                     trip()
@@ -76,6 +83,9 @@ class Worker:
 
     def _check_updates(self) -> None:
         self.imagery.update_checker.run(now=self.imagery.clock())
+
+    def _reconcile(self) -> None:
+        self.imagery.reconciler.run(now=self.imagery.clock())
 
     def _check_deletions(self) -> None:
         self.imagery.delete_checker.run(now=self.imagery.clock())

@@ -1,4 +1,4 @@
-"""Looks for what providers have published since the last check, one search an active subscription."""
+"""Looks for what providers have published since the last check: one feed a collection, whatever the subscriptions."""
 
 from __future__ import annotations
 
@@ -7,30 +7,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from imagery.errors import ProviderError
+from imagery.checkers.feed import FeedReader
+from imagery.checkers.groups import Group, grouped
+from imagery.errors import FeedUnsupported, ProviderError, SubscriptionUnknown
 from imagery.model.paging import walk
 from imagery.model.request import RequestKind
 from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
-from imagery.ports import Ledger, ProcessingQueue, Provider, SubscriptionStore
-from imagery.service.discovery import discover, search_for
+from imagery.ports import LookStore, Provider, SubscriptionStore
+from imagery.service.discovery import Asker
+from imagery.service.joining import Joiner
+from imagery.service.looks import Looker, request_of
 
 logger = logging.getLogger(__name__)
 
-OVERLAP = timedelta(hours=1)
-"""Looked at again with every check: an item may become searchable a while after the time in its `updated`."""
-
 FIRST_LOOK = timedelta(minutes=10)
-"""Left to a new subscription's own first request before the checker steps in for it."""
+"""Left to a subscription's own first request before the checker steps in for it."""
+
+OVERDUE_LOOKS = 200
+"""Looks stepped in for in one check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateReport:
     """What a check came to."""
 
-    checked: int = 0
+    feeds: int = 0
+    """Read to their end."""
+
+    searched: int = 0
+    """Groups of subscriptions searched for, because their provider has no feed."""
+
     requested: int = 0
+    """(item, subscription) pairs asked for."""
+
     failed: int = 0
-    """Subscriptions whose provider could not be searched; the next check covers the same window again."""
+    """Feeds, groups and looks whose provider could not be asked; the next check begins where this one stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,58 +50,108 @@ class UpdateChecker:
 
     subscriptions: SubscriptionStore
     providers: Mapping[str, Provider]
-    ledger: Ledger
-    queue: ProcessingQueue
+    looks: LookStore
+    looker: Looker
+    reader: FeedReader
+    joiner: Joiner
+    asker: Asker
+    overlap: timedelta
     late_arrivals: timedelta
 
     def run(self, *, now: datetime) -> UpdateReport:
-        """Check all that are due. One provider's trouble does not keep the others' subscriptions from being checked."""
-        report = UpdateReport()
-        for subscription in self._due(now):
-            try:
-                requested = self.check(subscription, now=now)
-            except ProviderError as error:
-                logger.warning(
-                    "check failed: %s", error, extra={"subscription_id": subscription.id, "error": type(error).__name__}
-                )
-                report = replace(report, failed=report.failed + 1)
+        """Check all of them. One provider's trouble does not keep the others' subscriptions from being checked."""
+        report = self._step_in_for_looks(UpdateReport(), now)
+        for name, collection in self.subscriptions.feeds():
+            provider = self.providers.get(name)
+            if provider is None:
+                logger.warning("no such provider is set up", extra={"provider": name})
                 continue
-            report = replace(report, checked=report.checked + 1, requested=report.requested + requested)
-        logger.info("update check finished", extra={"checked": report.checked, "requested": report.requested})
+            try:
+                read = self.reader.read(provider, name=name, collection=collection, now=now)
+            except FeedUnsupported:
+                report = self._search(provider, name, collection, report, now)
+            except ProviderError as error:
+                report = _failed(report, error, provider=name, collection=collection)
+            else:
+                report = replace(report, feeds=report.feeds + 1, requested=report.requested + read.requested)
+        logger.info("update check finished", extra={"feeds": report.feeds, "requested": report.requested})
         return report
 
-    def check(self, subscription: Subscription, *, now: datetime) -> int:
-        """Ask for every item published since the last check; gives how many.
+    def _step_in_for_looks(self, report: UpdateReport, now: datetime) -> UpdateReport:
+        """For first looks and those after a pause whose request failed: their subscribers wait for them."""
+        for kind in (RequestKind.INITIAL, RequestKind.UPDATE):
+            overdue = self.looks.pending(kind, planned_before=now - FIRST_LOOK, limit=OVERDUE_LOOKS)
+            for look in overdue:
+                try:
+                    subscription = self.subscriptions.get(look.subscription_id)
+                except SubscriptionUnknown:
+                    continue
+                provider = self.providers.get(subscription.provider)
+                if subscription.status is not SubscriptionStatus.ACTIVE or provider is None:
+                    continue
+                try:
+                    requested = self.looker.look(request_of(look, subscription), subscription, provider=provider, now=now)
+                except ProviderError as error:
+                    report = _failed(report, error, subscription_id=subscription.id)
+                    break
+                report = replace(report, requested=report.requested + requested)
+        return report
 
-        Safe to repeat. If the search raises, nothing is marked and the next check covers the same window again.
-        """
-        since = subscription.checked_through
-        search = search_for(subscription, since=since - OVERLAP if since else None, now=now)
-        if search is None:
-            return 0
-        found = discover(
-            subscription,
-            search=search,
-            kind=RequestKind.UPDATE,
-            provider=self.providers[subscription.provider],
-            ledger=self.ledger,
-            queue=self.queue,
-            now=now,
+    def _search(
+        self, provider: Provider, name: str, collection: str, report: UpdateReport, now: datetime
+    ) -> UpdateReport:
+        """Where there is no feed: one search a group of neighbours, for what is new since each was last checked."""
+        query = SubscriptionQuery(
+            provider=name, collection=collection, statuses=frozenset({SubscriptionStatus.ACTIVE}), limit=500
         )
-        self.subscriptions.mark(subscription.id, checked_through=now)
-        return found.requested
-
-    def _due(self, now: datetime) -> Iterator[Subscription]:
-        query = SubscriptionQuery(statuses=frozenset({SubscriptionStatus.ACTIVE}), limit=500)
         found = walk(lambda cursor: self.subscriptions.find(replace(query, cursor=cursor)))
-        return (subscription for subscription in found if self._is_due(subscription, now))
+        for group in self._due(found, now):
+            try:
+                requested = self._search_group(provider, group, now)
+            except ProviderError as error:
+                report = _failed(report, error, subscription_id=group.members[0].id)
+                continue
+            report = replace(report, searched=report.searched + 1, requested=report.requested + requested)
+        return report
+
+    def _search_group(self, provider: Provider, group: Group, now: datetime) -> int:
+        checked = [one.checked_through for one in group.members]
+        since = min((each for each in checked if each is not None), default=None) if all(checked) else None
+        items = group.search(
+            provider,
+            acquired_from=min(one.start_at for one in group.members),
+            now=now,
+            updated_since=since - self.overlap if since else None,
+        )
+        requested = 0
+        for item in items:
+            requested += self.asker.ask(
+                [self.joiner.match_among(item, group.members, now=now)],
+                provider=group.members[0].provider,
+                collection=group.members[0].collection,
+                kind=RequestKind.UPDATE,
+                now=now,
+            )
+        for one in group.members:
+            self.subscriptions.mark(one.id, checked_through=now)
+        return requested
+
+    def _due(self, subscriptions: Iterator[Subscription], now: datetime) -> Iterator[Group]:
+        """Those never checked apart from the others, whom one of them would have searched from the beginning."""
+        due = [one for one in subscriptions if self._is_due(one, now)]
+        yield from grouped(one for one in due if one.checked_through is not None)
+        yield from grouped(one for one in due if one.checked_through is None)
 
     def _is_due(self, subscription: Subscription, now: datetime) -> bool:
-        if subscription.provider not in self.providers:
-            logger.warning("no such provider is set up", extra={"subscription_id": subscription.id})
+        if subscription.start_at > now:
             return False
         through = subscription.checked_through
         if through is None:
             return now - subscription.created_at >= FIRST_LOOK or subscription.start_at > subscription.created_at
         # Once the time for late arrivals has been looked through, nothing more can belong to it.
         return subscription.end_at is None or through <= subscription.end_at + self.late_arrivals
+
+
+def _failed(report: UpdateReport, error: ProviderError, **where: str) -> UpdateReport:
+    logger.warning("check failed: %s", error, extra={**where, "error": type(error).__name__})
+    return replace(report, failed=report.failed + 1)

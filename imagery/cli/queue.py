@@ -90,13 +90,29 @@ def show_failure(
 
 @check.command()
 def updates(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Look for new items of every subscription that is due."""
+    """Look for what is new at every provider."""
     with open_house(data_dir) as imagery:
         report = imagery.update_checker.run(now=imagery.clock())
     printer = Printer(as_json=as_json)
     printer.document(to_dict(report))
     printer.line(
-        f"{report.checked} subscriptions checked, {report.requested} items asked for, {report.failed} not checked"
+        f"{report.feeds} feeds read, {report.searched} groups searched, {report.requested} items asked for, "
+        f"{report.failed} not checked"
+    )
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@check.command()
+def ledger(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Compare what providers have with the ledger, and ask for what is missing; the service does so daily."""
+    with open_house(data_dir) as imagery:
+        report = imagery.reconciler.run(now=imagery.clock())
+    printer = Printer(as_json=as_json)
+    printer.document(to_dict(report))
+    printer.line(
+        f"{report.groups} groups compared, {report.requested} items asked for, {report.looks} looks taken up again, "
+        f"{report.failed} not compared"
     )
     if report.failed:
         raise typer.Exit(1)

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
 import pystac
 
-from imagery.errors import ProviderAnswerInvalid
-from imagery.model.outcome import Outcome, OutcomeStatus
+from imagery.model.codec import format_instant
+from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Priority, Subscription
-from imagery.ports import Ledger, ProcessingQueue, Provider
+from imagery.ports import Ledger, ProcessingQueue, Provider, Together
+from imagery.service.joining import Match, Taker, acquired_at, updated_at
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-"""Requests sent at once: a search over years is not held in memory, and a crash repeats little."""
+"""Items looked at together: a search over years is not held in memory, and a crash repeats little."""
+
+ROWS = 1000
+"""Ledger rows in one transaction: an item over a hundred thousand fields must not keep others from writing."""
+
+MAX_AREA_KM2 = 10_000.0
+"""Area of all subscriptions of one request together: their clips are in memory at the same time."""
+
+_RANKS = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+
+IsLost = Callable[[Outcome], bool]
+"""Whether the work a WAITING row waits for will never be done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,84 +43,140 @@ class Discovery:
     """Items that match."""
 
     requested: int
-    """Those of them that were new, or newer than what was delivered."""
+    """Items for a subscription that were new, or newer than what was delivered."""
 
 
-def discover(
-    subscription: Subscription,
-    *,
-    search: Search,
-    kind: RequestKind,
-    provider: Provider,
-    ledger: Ledger,
-    queue: ProcessingQueue,
-    now: datetime,
-) -> Discovery:
-    """Ask for every item of `search` that this subscription has not had.
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Asks for items. The ledger's WAITING row and the request are saved in one transaction: one proves the other.
 
-    Safe to repeat: requests are named after item and subscription, so one that is under way is not doubled, and one
-    that was lost between ledger and queue is sent again. If the search raises, what was found so far stays asked for.
+    So a row that waits for the same state of an item means "asked for already", whoever found it: the feed, a push, a
+    first look or the reconciliation, in whatever order and however often.
     """
-    found = requested = 0
-    priority = Priority.HIGH if kind is RequestKind.INITIAL else subscription.priority
-    items = provider.search(search)
-    while batch := tuple(islice(items, BATCH)):
-        found += len(batch)
-        wanted = [item for item in batch if _is_new(item, subscription, ledger)]
-        requests = [_request(item, subscription, kind=kind, priority=priority, now=now) for item in wanted]
-        for item, request in zip(wanted, requests, strict=True):
-            ledger.record(_waiting(item, subscription, request, now))
-        queue.send(requests)
-        requested += len(requests)
-    logger.info(
-        "discovery finished", extra={"subscription_id": subscription.id, "found": found, "requested": requested}
-    )
-    return Discovery(found=found, requested=requested)
+
+    ledger: Ledger
+    queue: ProcessingQueue
+    together: Together
+    per_request: int
+    """Subscriptions one request serves at most."""
+
+    def ask(
+        self,
+        matches: Iterable[Match],
+        *,
+        provider: str,
+        collection: str,
+        kind: RequestKind,
+        now: datetime,
+        is_lost: IsLost | None = None,
+        also: Callable[[], None] | None = None,
+    ) -> int:
+        """Ask for what its takers have not had; gives the number of (item, subscription) pairs asked for.
+
+        `also` is done in the last transaction. An interrupted call can be repeated: what was asked for stays so.
+        """
+        asking = _Asking(asker=self, provider=provider, collection=collection, kind=kind, now=now, is_lost=is_lost)
+        pieces = list(_pieces(matches)) or [[]]
+        requested = 0
+        for number, piece in enumerate(pieces, start=1):
+            with self.together():
+                requested += asking.save(piece)
+                if also is not None and number == len(pieces):
+                    also()
+        return requested
+
+    def look(
+        self, subscription: Subscription, *, search: Search, kind: RequestKind, provider: Provider, now: datetime
+    ) -> Discovery:
+        """Ask for every item of `search` that this subscription has not had.
+
+        Safe to repeat. If the search raises, what was found so far stays asked for.
+        """
+        found = requested = 0
+        taker = Taker.of(subscription)
+        items = provider.search(search)
+        while batch := tuple(islice(items, BATCH)):
+            found += len(batch)
+            requested += self.ask(
+                [Match(item=item, takers=(taker,)) for item in batch],
+                provider=subscription.provider,
+                collection=subscription.collection,
+                kind=kind,
+                now=now,
+            )
+        logger.info(
+            "discovery finished", extra={"subscription_id": subscription.id, "found": found, "requested": requested}
+        )
+        return Discovery(found=found, requested=requested)
 
 
-def updated_at(item: pystac.Item) -> datetime | None:
-    """When the provider last changed the item; None when it does not say."""
-    return item.common_metadata.updated or item.common_metadata.created
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """A taker, and what is there already that is to be made anew."""
+
+    taker: Taker
+    given_up: Outcome | None
 
 
-def acquired_at(item: pystac.Item) -> datetime:
-    """The item's nominal instant. Raises ProviderAnswerInvalid when it has none."""
-    instant = item.datetime or item.common_metadata.start_datetime
-    if instant is None:
-        raise ProviderAnswerInvalid(f"item {item.id} has neither datetime nor start_datetime")
-    return instant
+@dataclass(frozen=True, kw_only=True)
+class _Asking:
+    """One call of `Asker.ask`."""
+
+    asker: Asker
+    provider: str
+    collection: str
+    kind: RequestKind
+    now: datetime
+    is_lost: IsLost | None
+
+    def save(self, piece: Sequence[Match]) -> int:
+        """Requests before rows, for back ends without transactions: a request sent twice is harmless, none is not."""
+        requested = 0
+        for match in piece:
+            wanted = [one for one in (self._wanted(match.item, taker) for taker in match.takers) if one is not None]
+            for request in self._requests(match.item, wanted):
+                self.asker.queue.send([request])
+                for subscription_id in request.subscription_ids:
+                    self.asker.ledger.record(waiting(match.item, subscription_id, request, self.now))
+            requested += len(wanted)
+        return requested
+
+    def _wanted(self, item: pystac.Item, taker: Taker) -> _Wanted | None:
+        row = self.asker.ledger.get(taker.subscription_id, item.id)
+        if row is None or _is_newer(updated_at(item), row.source_updated_at):
+            return _Wanted(taker=taker, given_up=None)
+        is_lost = row.status is OutcomeStatus.WAITING and self.is_lost is not None and self.is_lost(row)
+        return _Wanted(taker=taker, given_up=row) if row.reason is SkipReason.INACTIVE or is_lost else None
+
+    def _requests(self, item: pystac.Item, wanted: Sequence[_Wanted]) -> Iterator[Request]:
+        """Split by sorted id, so that the same takers give the same requests."""
+        for given_up in (False, True):
+            chosen = [one for one in wanted if (one.given_up is not None) is given_up]
+            for group in _groups(sorted(chosen, key=lambda one: one.taker.subscription_id), self.asker.per_request):
+                yield self._request(item, group)
+
+    def _request(self, item: pystac.Item, group: Sequence[_Wanted]) -> Request:
+        # An execution of the first request's name may have been; only another name will run.
+        earlier = [format_instant(one.given_up.updated_at) for one in group if one.given_up is not None]
+        return Request.for_item(
+            kind=self.kind,
+            priority=_priority(self.kind, [one.taker for one in group]),
+            provider=self.provider,
+            collection=self.collection,
+            item_id=item.id,
+            item_updated_at=updated_at(item),
+            subscription_ids=[one.taker.subscription_id for one in group],
+            now=self.now,
+            occasion=f"again after {max(earlier)}" if earlier else "",
+        )
 
 
-def _is_new(item: pystac.Item, subscription: Subscription, ledger: Ledger) -> bool:
-    outcome = ledger.get(subscription.id, item.id)
-    if outcome is None or not outcome.is_final:
-        return True
-    updated = updated_at(item)
-    if updated is None or outcome.source_updated_at is None:
-        return False
-    return updated > outcome.source_updated_at
-
-
-def _request(
-    item: pystac.Item, subscription: Subscription, *, kind: RequestKind, priority: Priority, now: datetime
-) -> Request:
-    return Request.for_item(
-        kind=kind,
-        priority=priority,
-        provider=subscription.provider,
-        collection=subscription.collection,
-        item_id=item.id,
-        item_updated_at=updated_at(item),
-        subscription_ids=[subscription.id],
-        now=now,
-    )
-
-
-def _waiting(item: pystac.Item, subscription: Subscription, request: Request, now: datetime) -> Outcome:
+def waiting(item: pystac.Item, subscription_id: str, request: Request, now: datetime) -> Outcome:
+    """The row of an item that was asked for."""
     return Outcome(
-        subscription_id=subscription.id,
+        subscription_id=subscription_id,
         item_id=item.id,
-        collection=subscription.collection,
+        collection=request.collection,
         status=OutcomeStatus.WAITING,
         acquired_at=acquired_at(item),
         source_updated_at=updated_at(item),
@@ -117,15 +186,45 @@ def _waiting(item: pystac.Item, subscription: Subscription, request: Request, no
     )
 
 
-def search_for(subscription: Subscription, *, since: datetime | None, now: datetime) -> Search | None:
-    """The question to ask the provider about a subscription now; None while its window has not begun."""
-    until = now if subscription.end_at is None else min(now, subscription.end_at)
-    if until < subscription.start_at:
-        return None
-    return Search(
-        collection=subscription.collection,
-        aoi=subscription.aoi,
-        acquired_from=subscription.start_at,
-        acquired_to=until,
-        updated_since=since,
-    )
+def _is_newer(updated: datetime | None, known: datetime | None) -> bool:
+    return updated is not None and known is not None and updated > known
+
+
+def _priority(kind: RequestKind, takers: Sequence[Taker]) -> Priority:
+    """The first look outranks all, a backfill nothing; else the highest among those it serves."""
+    if kind is RequestKind.INITIAL:
+        return Priority.HIGH
+    if kind is RequestKind.BACKFILL:
+        return Priority.LOW
+    return min((taker.priority for taker in takers), key=_RANKS.__getitem__)
+
+
+def _groups(wanted: Sequence[_Wanted], per_request: int) -> Iterator[list[_Wanted]]:
+    """In order, as many together as one request may serve."""
+    group: list[_Wanted] = []
+    area = 0.0
+    for one in wanted:
+        if group and (len(group) >= per_request or area + one.taker.area_km2 > MAX_AREA_KM2):
+            yield group
+            group, area = [], 0.0
+        group.append(one)
+        area += one.taker.area_km2
+    if group:
+        yield group
+
+
+def _pieces(matches: Iterable[Match]) -> Iterator[list[Match]]:
+    """As much as one transaction takes; the takers of one item may fall into several."""
+    piece: list[Match] = []
+    room = ROWS
+    for match in matches:
+        takers = sorted(match.takers, key=lambda taker: taker.subscription_id)
+        while takers:
+            part, takers = takers[:room], takers[room:]
+            piece.append(replace(match, takers=tuple(part)))
+            room -= len(part)
+            if room == 0:
+                yield piece
+                piece, room = [], ROWS
+    if piece:
+        yield piece

@@ -18,7 +18,6 @@ from imagery.model.event import Event, endpoint_of
 from imagery.model.identity import new_id
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
-from imagery.model.request import Request, RequestKind, Window
 from imagery.model.subscription import (
     Filters,
     Idempotency,
@@ -30,6 +29,7 @@ from imagery.model.subscription import (
 from imagery.ports import Clock, EventStore, Ledger, Outbox, ProcessingQueue, SubscriptionStore, Together
 from imagery.service import facts
 from imagery.service.collections import CollectionDirectory
+from imagery.service.looks import Lookback
 from imagery.service.webhooks import Webhooks
 
 _DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -97,12 +97,12 @@ class Subscriptions:
     together: Together
     """Of store, events and outbox: what is told of has happened, and what has happened is told of."""
 
+    lookback: Lookback
     clock: Clock
 
     def create(self, caller: Caller, new: NewSubscription, *, idempotency_key: str | None = None) -> Created:
-        """Save it, then ask for what its window already holds.
+        """Save it, and with it the requests for what its time already holds.
 
-        Saved before asked: a crash in between costs nothing, the update checker finds a subscription never checked.
         Raises AoiInvalid, SubscriptionInvalid, IdempotencyConflict, LimitReached.
         """
         now = self.clock()
@@ -117,9 +117,8 @@ class Subscriptions:
             saved = self.store.add(subscription, idempotency=idempotency, most=self.limits.max_per_owner)
             if saved.id == subscription.id:
                 self.events.add([facts.created(saved)])
-        request = first_request(saved)
-        if request is not None and saved.checked_through is None:
-            self.queue.send([request])
+            if saved.checked_through is None:
+                self.lookback.begin(saved)
         return Created(subscription=saved, remarks=remarks, is_repeat=saved.id != subscription.id)
 
     def get(self, caller: Caller, subscription_id: str) -> Subscription:
@@ -127,7 +126,7 @@ class Subscriptions:
         subscription = self._get(caller, subscription_id)
         if subscription.status is SubscriptionStatus.DELETING:
             raise SubscriptionUnknown(f"there is no subscription {subscription_id}")
-        return subscription
+        return self._as_checked(subscription)
 
     def _get(self, caller: Caller, subscription_id: str) -> Subscription:
         # One sentence for both, so that nobody learns which ids others have.
@@ -145,7 +144,7 @@ class Subscriptions:
         statuses = (query.statuses or frozenset(SubscriptionStatus)) - {SubscriptionStatus.DELETING}
         if not statuses:
             return Page(values=())
-        return self.store.find(replace(query, owner=caller.scope, statuses=statuses))
+        return self.store.find(replace(query, owner=caller.scope, statuses=statuses)).map(self._as_checked)
 
     def change(
         self, caller: Caller, subscription_id: str, changes: Mapping[str, Any], *, expected_version: int | None
@@ -224,11 +223,16 @@ class Subscriptions:
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
 
+    def _as_checked(self, subscription: Subscription) -> Subscription:
+        return replace(subscription, checked_through=self.lookback.progress.checked_through(subscription))
+
     def _save(self, changed: Subscription, event: Event, *, most: int | None = None) -> None:
         webhook = changed.webhook
         endpoint = endpoint_of(changed.owner, webhook.url) if webhook and webhook.disabled_at is None else None
         with self.together():
+            before = self.store.get(changed.id)
             self.store.replace(changed, most=most)
+            self.lookback.changed(before, changed)
             if "webhook" in event.data.get("changed", ()):
                 self.outbox.retarget(changed.id, endpoint, now=changed.updated_at)
             self.events.add([event])
@@ -270,24 +274,6 @@ class Subscriptions:
                 f"the subscription is at version {subscription.version}, you saw {expected_version}; "
                 "read it again and repeat your change"
             )
-
-
-def first_request(subscription: Subscription) -> Request | None:
-    """Look for everything its window held when it was created, before all other work; None if that lies ahead."""
-    until = subscription.created_at
-    if subscription.end_at is not None:
-        until = min(until, subscription.end_at)
-    if until < subscription.start_at:
-        return None
-    return Request.for_window(
-        kind=RequestKind.INITIAL,
-        priority=Priority.HIGH,
-        provider=subscription.provider,
-        collection=subscription.collection,
-        window=Window(start_at=subscription.start_at, end_at=until),
-        subscription_id=subscription.id,
-        now=subscription.created_at,
-    )
 
 
 def _refuse_empty_window(subscription: Subscription) -> None:

@@ -12,7 +12,7 @@ from imagery.model.codec import to_seconds
 from imagery.model.execution import Execution, ExecutionStatus
 from imagery.model.outcome import OutcomeStatus
 from imagery.model.subscription import Subscription
-from imagery.service.subscriptions import first_request
+from imagery.service.looks import first_requests
 from imagery.wiring import Imagery
 
 LOOK_EVERY = timedelta(seconds=0.15)
@@ -20,14 +20,14 @@ LOOK_EVERY = timedelta(seconds=0.15)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a subscription's first look at the provider has come."""
+    """How far a subscription's first looks at the provider have come."""
 
     first_look: Execution | None
-    """None: not begun, or there is none because the subscription's window lies ahead."""
+    """One that failed, or the newest window's. None: not begun, or none is needed: the subscription's time lies ahead."""
 
     counts: Mapping[OutcomeStatus, int]
     is_finished: bool
-    """The first look has ended, and nothing it found is waiting."""
+    """The first looks have ended, older windows' too, and nothing they found is waiting."""
 
     @property
     def found(self) -> int:
@@ -49,12 +49,18 @@ class Progress:
 
 def look_at(imagery: Imagery, subscription: Subscription) -> Progress:
     """How it stands now."""
-    request = first_request(subscription)
-    look = _execution(imagery, request.id) if request else None
-    # The look is read before the ledger: what an ended one has found is all there by then.
+    requests = first_requests(subscription, longest=imagery.settings.look_window)
+    looks = [_execution(imagery, request.id) for request in requests]
+    # The looks are read before the ledger: what ended ones have found is all there by then.
     counts = imagery.subscriptions.ledger.counts(subscription.id)
-    ended = request is None or (look is not None and look.status is not ExecutionStatus.RUNNING)
-    return Progress(first_look=look, counts=counts, is_finished=ended and not counts[OutcomeStatus.WAITING])
+    ended = all(look is not None and look.status is not ExecutionStatus.RUNNING for look in looks)
+    fine = (None, ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED)
+    failed = [look for look in looks if look is not None and look.status not in fine]
+    return Progress(
+        first_look=next(iter(failed or looks), None),
+        counts=counts,
+        is_finished=ended and not counts[OutcomeStatus.WAITING],
+    )
 
 
 def follow(

@@ -14,7 +14,7 @@ from imagery.model.codec import from_dict, to_dict
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request
 from imagery.model.subscription import Subscription, SubscriptionStatus
-from imagery.service.discovery import acquired_at, updated_at
+from imagery.service.joining import acquired_at, updated_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,8 +15,7 @@ from imagery.errors import CollectionUnknown, ProviderRefused, ProviderUnknown, 
 from imagery.items import collection_for
 from imagery.model.codec import from_dict
 from imagery.model.outcome import Outcome, OutcomeStatus
-from imagery.model.request import Request, RequestKind
-from imagery.model.search import Search
+from imagery.model.request import Request
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.ports import (
     Catalog,
@@ -31,8 +30,8 @@ from imagery.ports import (
     Together,
 )
 from imagery.service import facts
-from imagery.service.discovery import discover
 from imagery.service.failing import as_failure, is_known, record_failure, resolve_failure
+from imagery.service.looks import Looker
 from imagery.workflow.delivery import Cutter
 from imagery.workflow.observed import Step, observed
 from imagery.workflow.share import Entry, Share
@@ -55,6 +54,7 @@ class Neighbours:
     """Of all of these stores and the queue."""
 
     queue: ProcessingQueue
+    looker: Looker
     objects: ObjectStore
     catalog: Catalog
     clock: Clock
@@ -132,28 +132,10 @@ def failure_queue(message: Payload, *, neighbours: Neighbours) -> None:
 
 
 def _search_window(request: Request, provider: Provider, neighbours: Neighbours) -> tuple[Entry, ...]:
-    assert request.window is not None
+    """A paused subscription's look stays planned: the update checker does it once it is resumed."""
     for subscription in _subscriptions(request, neighbours):
-        if subscription.status is not SubscriptionStatus.ACTIVE:
-            continue
-        now = neighbours.clock()
-        discover(
-            subscription,
-            search=Search(
-                collection=request.collection,
-                aoi=subscription.aoi,
-                acquired_from=request.window.start_at,
-                acquired_to=request.window.end_at,
-            ),
-            kind=request.kind,
-            provider=provider,
-            ledger=neighbours.ledger,
-            queue=neighbours.queue,
-            now=now,
-        )
-        if request.kind is RequestKind.INITIAL:
-            # Only now: until its first look is through, the update checker must not think it has had one.
-            neighbours.subscriptions.mark(subscription.id, checked_through=request.window.end_at)
+        if subscription.status is SubscriptionStatus.ACTIVE:
+            neighbours.looker.look(request, subscription, provider=provider, now=neighbours.clock())
     return ()
 
 
