@@ -52,6 +52,10 @@ _PASSING = re.compile(
     r"|Read error|got \d+ bytes, expected|Cannot read|Invalid AWS response|Request for .* failed",
     re.IGNORECASE,
 )
+_REFUSALS = (400, 401, 403)
+"""What stores answer to a signed URL that is too old; only the body tells it from other refusals."""
+
+_EXPIRED = re.compile(r"expired|not valid in the specified time frame", re.IGNORECASE)
 _UNRECOGNIZED = "not recognized as being in a supported file format"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -61,8 +65,8 @@ def open_raster(href: str, *, options: Mapping[str, str] | None = None) -> Itera
     """A rasterio dataset open for reading; `href` is http(s)://, s3://, file:// or a path.
 
     Errors of GDAL while opening and inside the block become ours: AssetMissing (401, 403, 404, no such file),
-    RasterUnavailable (network, timeout, 5xx, a body cut short), RasterUnreadable (anything else). `options` are GDAL
-    configuration on top of READING, such as credentials or AWS_NO_SIGN_REQUEST.
+    RasterUnavailable (network, timeout, 5xx, a body cut short, a link that has expired), RasterUnreadable (anything
+    else). `options` are GDAL configuration on top of READING, such as credentials or AWS_NO_SIGN_REQUEST.
     """
     path = _to_gdal_path(href)
     with rasterio.Env(**{**READING, **(options or {})}), translated(href), _open(path) as src:
@@ -140,6 +144,10 @@ def _translate(error: BaseException, href: str) -> RasterError:
     gone = AssetMissing(f"{shown(href)} is gone or forbidden: {_first(error, href)}")
     passing = RasterUnavailable(f"{shown(href)} could not be read just now: {_first(error, href)}")
     statuses = [int(status) for status in _STATUS.findall(said)]
+    if statuses and statuses[-1] in _REFUSALS and _has_expired(href):
+        return RasterUnavailable(
+            f"the link to {shown(href)} has expired; the provider is asked for a fresh one when it is tried again"
+        )
     if statuses:
         return gone if 400 <= statuses[-1] < 500 and statuses[-1] not in _PASSING_STATUSES else passing
     if "Range downloading not supported" in said:
@@ -151,18 +159,33 @@ def _translate(error: BaseException, href: str) -> RasterError:
     return _looked_at(href, damaged) if _UNRECOGNIZED in said else damaged
 
 
+def _has_expired(href: str) -> bool:
+    """GDAL gives the status of a refusal, not its words: ask for those ourselves."""
+    if urlsplit(href).scheme.lower() == "s3":
+        return False
+    with suppress(httpx.HTTPError):
+        refused, start = _first_bytes(href)
+        return refused and _EXPIRED.search(start.decode("utf-8", "replace")) is not None
+    return False
+
+
 def _looked_at(href: str, damaged: RasterUnreadable) -> RasterError:
     """GDAL says the same of a web page and of a header it could not fetch: look at the first bytes ourselves."""
     if urlsplit(href).scheme.lower() == "s3":
         return damaged
     try:
-        with httpx.stream("GET", href, headers={"Range": "bytes=0-15"}, follow_redirects=True, timeout=10) as response:
-            start = next(response.iter_bytes(), b"")
+        refused, start = _first_bytes(href)
     except httpx.HTTPError as error:
         return RasterUnavailable(f"{shown(href)} could not be read just now: {type(error).__name__}")
-    if response.is_success and not start.startswith(_TIFF):
+    if not refused and not start.startswith(_TIFF):
         return damaged
     return RasterUnavailable(f"{shown(href)} could not be read just now: its header came incomplete")
+
+
+def _first_bytes(href: str) -> tuple[bool, bytes]:
+    """Whether the server refuses, and how its answer begins; of a file no more than a TIFF's first word."""
+    with httpx.stream("GET", href, headers={"Range": "bytes=0-15"}, follow_redirects=True, timeout=10) as response:
+        return not response.is_success, next(response.iter_bytes(4096), b"")
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:

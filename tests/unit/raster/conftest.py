@@ -51,6 +51,8 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     status: dict[str, list[int]] = field(default_factory=dict)
     """Statuses to answer with first, one a request; the last one stays."""
+    says: dict[str, str] = field(default_factory=dict)
+    """Words of a refusal, instead of its code."""
     cut: dict[str, int] = field(default_factory=dict)
     """How many answers from now are cut off half-way (header requests excluded)."""
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -80,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status != 200 or body is None:
             status = status if status != 200 else 404
             code = {404: "NoSuchKey", 403: "AccessDenied"}.get(status, "Other")
-            error = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
+            error = (
+                f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{told.says.get(name, code)}</Message></Error>"
+            )
             self._send(status, error.encode() if with_body else b"", {})
             return
         if not asked:

@@ -83,6 +83,15 @@ def test_an_asset_that_is_gone_or_forbidden_is_missing(server, cog, status) -> N
     assert str(status) in str(error)
 
 
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_link_that_has_expired_is_unavailable_for_now_and_never_shown(server, cog, status) -> None:
+    server.files["b.tif"], server.status["b.tif"], server.says["b.tif"] = cog, [status], "Request has expired"
+    error = refusal(server.href("b.tif") + "?X-Amz-Signature=s3cret")
+    assert isinstance(error, RasterUnavailable)
+    assert "expired" in str(error)
+    assert "s3cret" not in str(error)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_server_in_trouble_is_unavailable(server, cog, status) -> None:
     server.files["b.tif"], server.status["b.tif"] = cog, [status]
