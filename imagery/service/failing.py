@@ -26,7 +26,6 @@ _UNSAID = {
 """The orchestrator's own errors come without a cause."""
 
 
-
 def record_failure(
     payload: Mapping[str, Any],
     *,
@@ -39,7 +38,7 @@ def record_failure(
     """Keep a failed execution's request, and mark in the ledger what its subscribers do not get. Safe to repeat."""
     request = from_dict(Request, payload["request"])
     error = payload["error"]["Error"]
-    cause = parse_cause(payload["error"]["Cause"]) or _UNSAID.get(error, f"{error}, and nothing was said of its cause")
+    cause = parse_cause(payload["error"]["Cause"] or "") or _UNSAID.get(error, f"{error}; no cause was given")
     subscribers = _there(request, subscriptions)
     failure = Failure(
         id=request.root,
@@ -93,7 +92,7 @@ def resolve_failure(request: Request, *, failures: FailureStore) -> None:
         failures.remove(request.root)
 
 
-def parse_cause(cause: str | None) -> str | None:
+def parse_cause(cause: str) -> str:
     """The sentence in a Lambda's cause, which is JSON text; any other cause as it is."""
     try:
         message = json.loads(cause)["errorMessage"]
