@@ -63,7 +63,6 @@ from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.events import SqliteEventStore
-from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
@@ -149,6 +148,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         closing.callback(items.close)
         neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
         outbox, notifier, feeds = SqliteOutbox(database), _notifier(settings), SqliteFeedStore(database)
+        lookback = _lookback(settings, neighbours, feeds)
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
@@ -158,7 +158,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             clock=clock,
             keys=Keys(store=SqliteKeyStore(database), clock=clock),
             subscriptions=_subscriptions(
-                settings, neighbours, _impatient(settings, closing), outbox, notifier, feeds
+                settings, neighbours, _impatient(settings, closing), outbox, notifier, lookback
             ),
             failures=Failures(
                 store=neighbours.failures,
@@ -178,7 +178,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             admission=admission,
             feeds_health=lambda: feeds_health(feeds, neighbours.subscriptions, now=clock()),
             update_checker=_update_checker(settings, neighbours, feeds),
-            reconciler=_reconciler(settings, neighbours, orchestrator),
+            reconciler=_reconciler(settings, neighbours, orchestrator, lookback),
             feeds=feeds,
             arrivals=Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker),
             delete_checker=_delete_checker(settings, neighbours, deletions, together=database.write),
@@ -241,7 +241,7 @@ def _subscriptions(
     providers: Mapping[str, Provider],
     outbox: Outbox,
     notifier: Notifier,
-    feeds: FeedStore,
+    lookback: Lookback,
 ) -> Subscriptions:
     return Subscriptions(
         store=neighbours.subscriptions,
@@ -252,13 +252,7 @@ def _subscriptions(
         events=neighbours.events,
         outbox=outbox,
         together=neighbours.together,
-        lookback=Lookback(
-            subscriptions=neighbours.subscriptions,
-            looks=neighbours.looker.looks,
-            queue=neighbours.queue,
-            progress=Progress(feeds=feeds, looks=neighbours.looker.looks),
-            longest=settings.look_window,
-        ),
+        lookback=lookback,
         limits=Limits(
             max_aoi_km2=settings.max_aoi_km2,
             max_aoi_vertices=settings.max_aoi_vertices,
@@ -306,6 +300,16 @@ def _deliverer(settings: Settings, neighbours: Neighbours, outbox: Outbox, notif
     )
 
 
+def _lookback(settings: Settings, neighbours: Neighbours, feeds: FeedStore) -> Lookback:
+    return Lookback(
+        subscriptions=neighbours.subscriptions,
+        looks=neighbours.looker.looks,
+        queue=neighbours.queue,
+        progress=Progress(feeds=feeds, looks=neighbours.looker.looks),
+        longest=settings.look_window,
+    )
+
+
 def _joiner(settings: Settings, neighbours: Neighbours) -> Joiner:
     return Joiner(subscriptions=neighbours.subscriptions, late_arrivals=settings.late_arrivals)
 
@@ -333,12 +337,15 @@ def _update_checker(settings: Settings, neighbours: Neighbours, feeds: FeedStore
     )
 
 
-def _reconciler(settings: Settings, neighbours: Neighbours, orchestrator: Orchestrator) -> Reconciler:
+def _reconciler(
+    settings: Settings, neighbours: Neighbours, orchestrator: Orchestrator, lookback: Lookback
+) -> Reconciler:
     return Reconciler(
         subscriptions=neighbours.subscriptions,
         providers=neighbours.providers,
         looks=neighbours.looker.looks,
         looker=neighbours.looker,
+        lookback=lookback,
         joiner=_joiner(settings, neighbours),
         asker=neighbours.looker.asker,
         queue=neighbours.queue,

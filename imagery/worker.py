@@ -41,7 +41,8 @@ class Worker:
         self._every("update-checker", settings.update_check_every, self._check_updates)
         self._every("notifier", NOTIFY_EVERY, self._notify)
         self._every("event-retention", PRUNE_EVENTS_EVERY, self._prune_events)
-        self._every("reconciler", settings.reconcile_every, self._reconcile, after=min(SETTLE, settings.reconcile_every))
+        settle = min(SETTLE, settings.reconcile_every)
+        self._every("reconciler", settings.reconcile_every, self._reconcile, after=settle)
         self._every("delete-checker", settings.delete_check_every, self._check_deletions)
 
     def stop(self, *, drain: timedelta = DRAIN) -> None:

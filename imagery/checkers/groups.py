@@ -47,7 +47,7 @@ class Group:
 
 
 def grouped(subscriptions: Iterable[Subscription]) -> Iterator[Group]:
-    """All of them, each in one group. What comes together should lie together: groups are made a few pages at a time."""
+    """All of them, each in one group. Those that come together should lie together: a few pages at a time are kept."""
     groups: dict[object, Group] = {}
     held = 0
     for one in subscriptions:

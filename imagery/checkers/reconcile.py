@@ -1,4 +1,4 @@
-"""A slower sweep that trusts no feed: what providers have is compared with the ledger, and what is missing asked for."""
+"""A sweep that trusts no feed: what providers have is compared with the ledger, and what is missing asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imagery.model.subscription import SubscriptionQuery, SubscriptionStatus
 from imagery.ports import LookStore, Orchestrator, ProcessingQueue, Provider, SubscriptionStore
 from imagery.service.discovery import Asker
 from imagery.service.joining import Joiner
-from imagery.service.looks import Looker, request_of
+from imagery.service.looks import Lookback, Looker, request_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Reconciler:
     providers: Mapping[str, Provider]
     looks: LookStore
     looker: Looker
+    lookback: Lookback
     joiner: Joiner
     asker: Asker
     queue: ProcessingQueue
@@ -92,6 +93,9 @@ class Reconciler:
         return report
 
     def _compare(self, provider: Provider, group: Group, now: datetime) -> int:
+        for one in group.members:
+            if one.checked_through is None and not self.looks.of(one.id):
+                self.lookback.begin(one)  # its first request was lost, before there were looks
         requested = 0
         for item in group.search(provider, acquired_from=now - self.window, now=now, updated_since=None):
             requested += self.asker.ask(

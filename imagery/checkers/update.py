@@ -90,7 +90,8 @@ class UpdateChecker:
                 if subscription.status is not SubscriptionStatus.ACTIVE or provider is None:
                     continue
                 try:
-                    requested = self.looker.look(request_of(look, subscription), subscription, provider=provider, now=now)
+                    request = request_of(look, subscription)
+                    requested = self.looker.look(request, subscription, provider=provider, now=now)
                 except ProviderError as error:
                     report = _failed(report, error, subscription_id=subscription.id)
                     break

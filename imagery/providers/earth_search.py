@@ -105,7 +105,7 @@ class EarthSearch:
             try:
                 item = parse_item(document, url=self._item_url(collection_id, document["id"]))
             except ProviderAnswerInvalid as error:
-                logger.error("item of the feed passed over: %s", error, extra={"provider": self.name})
+                logger.warning("item of the feed passed over: %s", error, extra={"provider": self.name})
                 continue
             yield item
 

@@ -98,7 +98,7 @@ class Joiner:
         try:
             target = Target(item)
         except ImageryError as error:
-            logger.error("item passed over: %s", error, extra={"provider": provider, "item": item.id})
+            logger.warning("item passed over: %s", error, extra={"provider": provider, "item": item.id})
             return Match(item=item, takers=())
         query = SubscriptionQuery(
             provider=provider,
@@ -148,7 +148,8 @@ def _footprint(item: pystac.Item) -> BaseGeometry:
         outline = outline if outline.is_valid else shapely.make_valid(outline)
         outline = _narrowed(outline)
     except Exception as error:  # shapely raises whatever the odd input happens to trip
-        raise ProviderAnswerInvalid(f"item {item.id} has no usable geometry: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise ProviderAnswerInvalid(f"item {item.id} has no usable geometry: {what}") from error
     if outline.is_empty:
         raise ProviderAnswerInvalid(f"item {item.id} has an empty geometry")
     west, _, east, _ = outline.bounds

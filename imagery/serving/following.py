@@ -23,7 +23,7 @@ class Progress:
     """How far a subscription's first looks at the provider have come."""
 
     first_look: Execution | None
-    """One that failed, or the newest window's. None: not begun, or none is needed: the subscription's time lies ahead."""
+    """One that failed, or the newest window's. None: not begun, or the subscription's time lies ahead."""
 
     counts: Mapping[OutcomeStatus, int]
     is_finished: bool

@@ -28,6 +28,7 @@ from imagery.ports import (
     Provider,
     SubscriptionStore,
     Together,
+    UsageStore,
 )
 from imagery.service import facts
 from imagery.service.failing import as_failure, is_known, record_failure, resolve_failure

@@ -9,7 +9,8 @@ from imagery.stores.sqlite.database import Database
 MIGRATIONS = (
     (
         """CREATE TABLE feed (
-            provider TEXT NOT NULL, collection TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (provider, collection))""",
+            provider TEXT NOT NULL, collection TEXT NOT NULL, body TEXT NOT NULL,
+            PRIMARY KEY (provider, collection))""",
     ),
 )
 

@@ -15,7 +15,8 @@ MIGRATIONS = (
     (
         """CREATE TABLE look (
             request_id TEXT PRIMARY KEY, subscription_id TEXT NOT NULL REFERENCES subscription (id) ON DELETE CASCADE,
-            kind TEXT NOT NULL, start_at TEXT NOT NULL, end_at TEXT NOT NULL, planned_at TEXT NOT NULL, done_at TEXT)""",
+            kind TEXT NOT NULL, start_at TEXT NOT NULL, end_at TEXT NOT NULL, planned_at TEXT NOT NULL,
+            done_at TEXT)""",
         "CREATE INDEX look_by_subscription ON look (subscription_id, end_at)",
         "CREATE INDEX look_pending ON look (kind, planned_at, request_id) WHERE done_at IS NULL",
     ),

@@ -17,22 +17,33 @@ from rasterio.transform import from_origin
 
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
-from imagery.errors import CollectionUnknown, ItemUnknown, ProviderUnavailable
+from imagery.checkers.feed import FeedReader
+from imagery.checkers.update import UpdateChecker
+from imagery.errors import CollectionUnknown, FeedUnsupported, ItemUnknown, ProviderUnavailable
 from imagery.model.aoi import parse_aoi
+from imagery.model.codec import to_dict
+from imagery.model.request import Request
 from imagery.model.search import Search
 from imagery.model.subscription import Subscription
 from imagery.objects import open_objects
-from imagery.ports import Provider
+from imagery.ports import FeedStore, Provider
 from imagery.queues.sqlite import SqliteProcessingQueue
+from imagery.service.discovery import Asker
+from imagery.service.joining import Joiner
+from imagery.service.looks import Lookback, Looker, Progress
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
+from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.ledger import SqliteLedger
+from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow.steps import Neighbours, Step, steps
 
 LEFT, TOP = 500_000.0, 5_100_000.0
 """Upper left corner of every scene; EPSG:32633, 10 m, 100 x 100 pixels."""
+
+OVERLAP, LATE = timedelta(hours=1), timedelta(days=3)
 
 ACQUIRED = datetime(2026, 4, 20, 10, tzinfo=UTC)
 
@@ -45,6 +56,9 @@ class ProviderOfFiles:
     items: dict[str, pystac.Item] = field(default_factory=dict)
     searches: list[Search] = field(default_factory=list)
     is_down: bool = False
+    has_feed: bool = True
+    reads: list[datetime] = field(default_factory=list)
+    """The `since` of each read of the feed."""
 
     def publish(self, item_id: str, **properties: Any) -> pystac.Item:
         """Make a scene known; its pixels count upwards from 1."""
@@ -78,6 +92,17 @@ class ProviderOfFiles:
             if is_recent and item.datetime and search.acquired_from <= item.datetime <= search.acquired_to:
                 yield item.clone()
 
+    def changes(self, collection_id: str, *, since: datetime) -> Iterator[pystac.Item]:
+        if not self.has_feed:
+            raise FeedUnsupported("it cannot filter by `updated`")
+        if self.is_down:
+            raise ProviderUnavailable("the provider does not answer")
+        self.reads.append(since)
+        stamped = [(item.common_metadata.updated, item) for item in self.items.values()]
+        for updated, item in sorted(stamped, key=lambda each: (each[0], each[1].id)):
+            if updated >= since:
+                yield item.clone()
+
     def get(self, collection_id: str, item_id: str) -> pystac.Item:
         if item_id not in self.items:
             raise ItemUnknown(f"no item {item_id}")
@@ -109,6 +134,56 @@ class House:
     provider: ProviderOfFiles
     objects_dir: Path
     steps: dict[str, Step]
+    feeds: FeedStore
+
+    @property
+    def joiner(self) -> Joiner:
+        return Joiner(subscriptions=self.neighbours.subscriptions, late_arrivals=LATE)
+
+    @property
+    def update_checker(self) -> UpdateChecker:
+        n = self.neighbours
+        reader = FeedReader(
+            subscriptions=n.subscriptions,
+            feeds=self.feeds,
+            joiner=self.joiner,
+            asker=n.looker.asker,
+            overlap=OVERLAP,
+            first_reach=timedelta(days=30),
+        )
+        return UpdateChecker(
+            subscriptions=n.subscriptions,
+            providers=n.providers,
+            looks=n.looker.looks,
+            looker=n.looker,
+            reader=reader,
+            joiner=self.joiner,
+            asker=n.looker.asker,
+            overlap=OVERLAP,
+            late_arrivals=LATE,
+        )
+
+    @property
+    def lookback(self) -> Lookback:
+        n = self.neighbours
+        return Lookback(
+            subscriptions=n.subscriptions,
+            looks=n.looker.looks,
+            queue=n.queue,
+            progress=Progress(feeds=self.feeds, looks=n.looker.looks),
+            longest=timedelta(days=90),
+        )
+
+    def work(self) -> list[Request]:
+        """Carry out all that is in the queue, and what that leads to; gives the requests in order."""
+        done: list[Request] = []
+        while messages := self.neighbours.queue.receive(1):
+            payload = {"request": to_dict(messages[0].request)}
+            answer = self.steps["PublicProvider"](payload)
+            self.steps["Register"]({**payload, "entries": answer["entries"]})
+            self.neighbours.queue.acknowledge(messages[0].receipt)
+            done.append(messages[0].request)
+        return done
 
     def subscribe(self, number: int = 1, aoi: dict[str, Any] | None = None, **changes: Any) -> Subscription:
         now = self.neighbours.clock()
@@ -137,17 +212,23 @@ def house(tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[House]:
     provider = ProviderOfFiles(scenes)
     providers: dict[str, Provider] = {"earth-search": provider}
     with Database(tmp_path / "imagery.db") as database, closing(CatalogStore(tmp_path / "catalog.db")) as store:
+        subscriptions, ledger = SqliteSubscriptionStore(database), SqliteLedger(database)
+        queue, looks = SqliteProcessingQueue(database, clock=clock), SqliteLookStore(database)
+        asker = Asker(ledger=ledger, queue=queue, together=database.write, per_request=200)
         neighbours = Neighbours(
             providers=providers,
-            subscriptions=SqliteSubscriptionStore(database),
-            ledger=SqliteLedger(database),
+            subscriptions=subscriptions,
+            ledger=ledger,
             failures=SqliteFailureStore(database),
             events=SqliteEventStore(database),
             together=database.write,
-            queue=SqliteProcessingQueue(database, clock=clock),
+            queue=queue,
+            looker=Looker(
+                asker=asker, looks=looks, subscriptions=subscriptions, together=database.write, overlap=OVERLAP
+            ),
             objects=open_objects((tmp_path / "objects").as_uri()),
             catalog=SqliteCatalog(store),
             clock=clock,
             max_clip_pixels=1_000_000,
         )
-        yield House(neighbours, provider, tmp_path / "objects", steps(neighbours))
+        yield House(neighbours, provider, tmp_path / "objects", steps(neighbours), SqliteFeedStore(database))
