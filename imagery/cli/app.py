@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagery import __version__
-from imagery.cli import executions, keys, queue, sandbox, subscriptions, workflow
+from imagery.cli import deletions, executions, failures, keys, queue, sandbox, subscriptions, workflow
 from imagery.cli.demo import demo
 from imagery.cli.group import CommandGroup
 from imagery.cli.logs import set_up_logging
@@ -31,8 +31,10 @@ subscriptions.app.command()(create)
 app.add_typer(subscriptions.app, name="subscriptions")
 app.command()(queue.requests)
 app.add_typer(executions.app, name="executions")
-app.add_typer(queue.failures, name="failures")
+app.add_typer(failures.app, name="failures")
+queue.check.command("deletions")(deletions.check)
 app.add_typer(queue.check, name="check")
+app.command("deletions")(deletions.list_deletions)
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(sandbox.app, name="sandbox")
 app.command()(config)
