@@ -80,7 +80,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Access:
-    """ASGI middleware: what lies under /v1 needs a key; the STAC API decides for itself what a stranger may see."""
+    """ASGI middleware: what lies under /v1 needs a key; the STAC API and /metrics decide about strangers themselves."""
 
     app: ASGIApp
     gate: Gate
@@ -91,7 +91,8 @@ class Access:
         is_pushed = is_under(path, "/v1/notifications")
         needs_key = is_under(path, "/v1") and not is_pushed
         # A browser's preflight carries no key and asks for nothing but whether it may ask.
-        if scope["type"] != "http" or scope["method"] == "OPTIONS" or not (needs_key or is_pushed or is_under(path, "/stac")):
+        is_gated = needs_key or is_pushed or is_under(path, "/stac") or is_under(path, "/metrics")
+        if scope["type"] != "http" or scope["method"] == "OPTIONS" or not is_gated:
             await self.app(scope, receive, send)
             return
         request = Request(scope)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imagery.api import problems
 from imagery.api.paths import is_under, path_of
+from imagery.log_context import logged_with
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class Envelope:
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": answer.request_id}}
         began = time.monotonic()
         try:
-            await self.app(scope, receive, answer.send_on)
+            with logged_with(request_id=answer.request_id):
+                await self.app(scope, receive, answer.send_on)
         except Exception:
             # The server outlives any one request; the caller learns where in the log to look.
             logger.exception("request failed", extra={"request_id": answer.request_id})

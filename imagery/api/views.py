@@ -239,15 +239,6 @@ class ProviderList(BaseModel):
     providers: list[ProviderView]
 
 
-class Health(BaseModel):
-    """How the service is."""
-
-    status: str
-    version: str
-    queue: dict[Priority, int] = Field(description="Requests waiting, by priority.")
-    running: int = Field(description="Executions under way that do not wait for a callback.")
-
-
 _OF_SUBSCRIPTION = (
     *("id", "owner", "provider", "collection", "start_at", "end_at", "priority", "destination", "labels", "status"),
     *("delete_at", "checked_through", "last_update_at", "created_at", "updated_at", "version"),

@@ -1,4 +1,4 @@
-"""What the service says of itself: /, /health, /v1/providers, and what its problems mean."""
+"""What the service says of itself: /, /health, /metrics, /v1/providers, and what its problems mean."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 import imagery as package
-from imagery.api.needs import BaseUrl, House, Who
+from imagery.api.metrics import render
+from imagery.api.needs import BaseUrl, House, Scraper, Who
 from imagery.api.problems import KINDS, documented
-from imagery.api.views import Health, ProviderList, ProviderView
+from imagery.api.standing import FeedView, Health, LimitView, PauseView
+from imagery.api.views import ProviderList, ProviderView
 
 router = APIRouter(tags=["service"])
 
@@ -33,9 +36,24 @@ def home(request: Request, base_url: BaseUrl) -> Response:
 
 @router.get("/health", responses={503: documented()[503]})
 def health(imagery: House) -> Health:
-    """Whether the service works, how long its queue is and how much it is doing."""
-    queue, running = imagery.queue.depth(), imagery.orchestrator.running()
-    return Health(status="ok", version=package.__version__, queue=dict(queue), running=running)
+    """Whether the service works or is paused, how long its queue is, how its limits and its feeds stand."""
+    pause = imagery.admission.paused()
+    return Health(
+        status="paused" if pause else "ok",
+        version=package.__version__,
+        queue=dict(imagery.queue.depth()),
+        running=imagery.orchestrator.running(),
+        paused=PauseView(at=pause.at, reason=pause.reason) if pause else None,
+        limits=[LimitView.of(limit) for limit in imagery.dispatcher.limits()],
+        feeds=[FeedView.of(feed) for feed in imagery.feeds_health()],
+    )
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=documented(403))
+def metrics(imagery: House, scraper: Scraper) -> Response:
+    """For Prometheus. Needs an operator's key, unless the service is set up to show them to everyone."""
+    del scraper
+    return Response(render(imagery), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get("/v1/providers", responses=documented())

@@ -1,0 +1,70 @@
+"""How /health says the service stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from imagery.model.control import LimitStatus
+from imagery.model.subscription import Priority
+from imagery.service.feeds import FeedHealth
+
+
+class PauseView(BaseModel):
+    """The global stop. Who paused is for `imagery limits`: /health is read by strangers too."""
+
+    at: datetime
+    reason: str | None
+
+
+class LimitView(BaseModel):
+    """A limit to how much work is started."""
+
+    name: str
+    limit: int
+    used: int
+    is_reached: bool = Field(description="Nothing more is started just now; requests wait in the queue.")
+    lifts_at: datetime | None = Field(description="When some of it is free again, where that is known.")
+
+    @classmethod
+    def of(cls, limit: LimitStatus) -> LimitView:
+        """As it stands."""
+        return cls(
+            name=limit.name, limit=limit.limit, used=limit.used, is_reached=limit.is_reached, lifts_at=limit.lifts_at
+        )
+
+
+class FeedView(BaseModel):
+    """What a provider tells of changes to a collection."""
+
+    provider: str
+    collection: str
+    checked_at: datetime | None = Field(description="When it was last read to its end; null: never yet.")
+    last_item_at: datetime | None = Field(description="When it last gave something new.")
+    is_stale: bool = Field(description="Unread or quiet for longer than usual: something may be wrong.")
+    explanation: str
+
+    @classmethod
+    def of(cls, feed: FeedHealth) -> FeedView:
+        """As it stands."""
+        return cls(
+            provider=feed.provider,
+            collection=feed.collection,
+            checked_at=feed.checked_at,
+            last_item_at=feed.last_item_at,
+            is_stale=feed.is_stale,
+            explanation=feed.explanation,
+        )
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: str = Field(description="`ok`, or `paused`: it answers, but starts no work.")
+    version: str
+    queue: dict[Priority, int] = Field(description="Requests waiting, by priority.")
+    running: int = Field(description="Executions under way that do not wait for a callback.")
+    paused: PauseView | None
+    limits: list[LimitView]
+    feeds: list[FeedView]
