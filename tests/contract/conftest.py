@@ -22,10 +22,12 @@ from imagery.ports import (
     VISIBILITY_TIMEOUT,
     Clock,
     ControlStore,
+    EventStore,
     FailureStore,
     KeyStore,
     Ledger,
     ObjectStore,
+    Outbox,
     ProcessingQueue,
     SubscriptionStore,
     UsageStore,
@@ -33,9 +35,11 @@ from imagery.ports import (
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
+from imagery.stores.sqlite.outbox import SqliteOutbox
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,6 +52,8 @@ class Opened:
     subscriptions: SubscriptionStore
     ledger: Ledger
     failures: FailureStore
+    events: EventStore
+    outbox: Outbox
     keys: KeyStore
     queue: ProcessingQueue
     controls: ControlStore
@@ -81,6 +87,8 @@ class SqliteBackEnd:
             subscriptions=SqliteSubscriptionStore(database),
             ledger=SqliteLedger(database),
             failures=SqliteFailureStore(database),
+            events=SqliteEventStore(database),
+            outbox=SqliteOutbox(database),
             keys=SqliteKeyStore(database),
             queue=SqliteProcessingQueue(database, clock=clock, visibility=visibility),
             controls=SqliteControlStore(database),
@@ -132,6 +140,16 @@ def ledger(opened: Opened) -> Ledger:
 @pytest.fixture
 def failures(opened: Opened) -> FailureStore:
     return opened.failures
+
+
+@pytest.fixture
+def events(opened: Opened) -> EventStore:
+    return opened.events
+
+
+@pytest.fixture
+def outbox(opened: Opened) -> Outbox:
+    return opened.outbox
 
 
 @pytest.fixture

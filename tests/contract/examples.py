@@ -8,10 +8,11 @@ from typing import Any
 
 from imagery.model.access import ApiKey
 from imagery.model.aoi import Aoi
+from imagery.model.event import Event, EventType
 from imagery.model.failure import Failure
 from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request, RequestKind
-from imagery.model.subscription import Priority, Subscription
+from imagery.model.subscription import Priority, Subscription, Webhook
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -88,3 +89,21 @@ def a_key(number: int = 1, **changes: Any) -> ApiKey:
     """Those with a higher number were created later."""
     key = ApiKey(id=f"key_{number}", owner="ana", secret_sha256="ab" * 32, created_at=NOW + timedelta(seconds=number))
     return replace(key, **changes)
+
+
+def an_event(number: int = 1, **changes: Any) -> Event:
+    """Those with a higher number happened later."""
+    event = Event(
+        id=f"evt_{number}",
+        type=EventType.ITEM_PUBLISHED,
+        owner="ana",
+        subscription_id=f"sub_{1:026d}",
+        subject=f"item_{number}",
+        at=NOW + timedelta(seconds=number),
+        data={"numbers": {"coverage": 0.5}, "text": 'Češnjica ☂ "'},
+    )
+    return replace(event, **changes)
+
+
+def a_webhook(url: str = "https://hooks.example.com/ana", **changes: Any) -> Webhook:
+    return replace(Webhook(url=url, secret="whsec_b25seSBmb3IgdGVzdHM="), **changes)
