@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
 from starlette.requests import Request as HttpRequest
 
 from imagery.catalogs.sqlite.api.access import Access
@@ -40,9 +41,9 @@ from imagery.ports import (
     Outbox,
     ProcessingQueue,
     Provider,
-    Together,
 )
 from imagery.providers.earth_search import EarthSearch
+from imagery.providers.sns import Verifier, fetch_over
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
@@ -56,6 +57,7 @@ from imagery.service.joining import Joiner
 from imagery.service.keys import Keys
 from imagery.service.looks import Lookback, Looker, Progress
 from imagery.service.notifications import Notifications
+from imagery.service.push import Push
 from imagery.service.subscriptions import Limits, Subscriptions
 from imagery.service.webhooks import Webhooks
 from imagery.settings import Settings
@@ -104,6 +106,7 @@ class Imagery:
     reconciler: Reconciler
     feeds: FeedStore
     arrivals: Arrivals
+    push: Push
     delete_checker: DeleteChecker
     notifications: Notifications
     deliverer: Deliverer
@@ -152,14 +155,13 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         orchestrator = _orchestrator(data_dir, neighbours, settings)
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
-        deletions = SqliteDeletionStore(database)
+        deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
+        arrivals = Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker)
         return Imagery(
             settings=settings,
             clock=clock,
             keys=Keys(store=SqliteKeyStore(database), clock=clock),
-            subscriptions=_subscriptions(
-                settings, neighbours, _impatient(settings, closing), outbox, notifier, lookback
-            ),
+            subscriptions=_subscriptions(settings, neighbours, impatient, outbox, notifier, lookback),
             failures=Failures(
                 store=neighbours.failures,
                 ledger=neighbours.ledger,
@@ -180,8 +182,9 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             update_checker=_update_checker(settings, neighbours, feeds),
             reconciler=_reconciler(settings, neighbours, orchestrator, lookback),
             feeds=feeds,
-            arrivals=Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker),
-            delete_checker=_delete_checker(settings, neighbours, deletions, together=database.write),
+            arrivals=arrivals,
+            push=_push(settings, neighbours, impatient, arrivals, closing.enter_context(httpx.Client())),
+            delete_checker=_delete_checker(settings, neighbours, deletions, lookback.progress),
             deletions=deletions,
             notifications=Notifications(
                 events=neighbours.events, outbox=outbox, subscriptions=neighbours.subscriptions, clock=clock
@@ -199,9 +202,7 @@ def _neighbours(
 ) -> Neighbours:
     subscriptions, ledger = SqliteSubscriptionStore(database), SqliteLedger(database)
     queue = SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY)
-    asker = Asker(
-        ledger=ledger, queue=queue, together=database.write, per_request=settings.subscriptions_per_request
-    )
+    asker = Asker(ledger=ledger, queue=queue, together=database.write, per_request=settings.subscriptions_per_request)
     return Neighbours(
         providers=providers,
         subscriptions=subscriptions,
@@ -354,8 +355,25 @@ def _reconciler(
     )
 
 
+def _push(
+    settings: Settings,
+    neighbours: Neighbours,
+    providers: Mapping[str, Provider],
+    arrivals: Arrivals,
+    client: httpx.Client,
+) -> Push:
+    return Push(
+        providers=providers,
+        topics=settings.sns_topics,
+        subscriptions=neighbours.subscriptions,
+        verifier=Verifier(fetch=fetch_over(client), clock=neighbours.clock),
+        take=arrivals.take,
+        clock=neighbours.clock,
+    )
+
+
 def _delete_checker(
-    settings: Settings, neighbours: Neighbours, deletions: DeletionStore, *, together: Together
+    settings: Settings, neighbours: Neighbours, deletions: DeletionStore, progress: Progress
 ) -> DeleteChecker:
     removal = Removal(
         subscriptions=neighbours.subscriptions,
@@ -364,12 +382,13 @@ def _delete_checker(
         deletions=deletions,
         objects=neighbours.objects,
         catalog=neighbours.catalog,
-        together=together,
+        together=neighbours.together,
         belongings=(),  # whatever else belongs to a subscription is forgotten here
     )
     return DeleteChecker(
         subscriptions=neighbours.subscriptions,
         ledger=neighbours.ledger,
+        progress=progress,
         removal=removal,
         retention=settings.retention,
         late_arrivals=settings.late_arrivals,

@@ -13,6 +13,7 @@ from imagery.model.outcome import OutcomeStatus
 from imagery.model.paging import walk
 from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
 from imagery.ports import Ledger, SubscriptionStore
+from imagery.service.looks import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class DeleteChecker:
 
     subscriptions: SubscriptionStore
     ledger: Ledger
+    progress: Progress
     removal: Removal
     retention: timedelta
     late_arrivals: timedelta
@@ -94,10 +96,14 @@ class DeleteChecker:
         return (subscription for subscription in active if self._is_over(subscription, now))
 
     def _is_over(self, subscription: Subscription, now: datetime) -> bool:
-        through = subscription.checked_through
-        if subscription.end_at is None or through is None or through <= subscription.end_at + self.late_arrivals:
+        if subscription.end_at is None or now <= subscription.end_at + self.late_arrivals:
             return False
-        return now > subscription.end_at and not self.ledger.counts(subscription.id)[OutcomeStatus.WAITING]
+        through = self.progress.checked_through(subscription)
+        if through is None or through <= subscription.end_at + self.late_arrivals:
+            return False
+        if any(look.done_at is None for look in self.progress.looks.of(subscription.id)):
+            return False
+        return not self.ledger.counts(subscription.id)[OutcomeStatus.WAITING]
 
     def _end(self, subscription: Subscription, now: datetime) -> bool:
         ended = subscription.changed(now=now, status=SubscriptionStatus.ENDED, delete_at=now + self.retention)
