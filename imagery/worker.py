@@ -89,4 +89,6 @@ class Worker:
         self.imagery.reconciler.run(now=self.imagery.clock())
 
     def _check_deletions(self) -> None:
+        if self.imagery.admission.paused() is not None:
+            return  # whoever pressed the stop wants to find things as they are
         self.imagery.delete_checker.run(now=self.imagery.clock())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagery import __version__
-from imagery.cli import deletions, executions, failures, keys, queue, sandbox, subscriptions, workflow
+from imagery.cli import control, deletions, executions, failures, keys, queue, sandbox, subscriptions, workflow
 from imagery.cli.demo import demo
 from imagery.cli.group import CommandGroup
 from imagery.cli.logs import set_up_logging
@@ -37,6 +37,9 @@ app.add_typer(queue.check, name="check")
 app.command("deletions")(deletions.list_deletions)
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(sandbox.app, name="sandbox")
+app.command()(control.pause)
+app.command()(control.resume)
+app.command()(control.limits)
 app.command()(config)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from imagery.cli.redaction import redact
 from imagery.errors import SettingsInvalid
+from imagery.log_context import ContextFilter
 
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _CHATTY = {
@@ -24,27 +26,40 @@ _CHATTY = {
 class LineFormatter(logging.Formatter):
     """`2026-05-01T12:00:00.000Z INFO  imagery.service.dispatch started request_id=req_…`"""
 
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        """`known`: secrets to take out that cannot be told by their form."""
+        super().__init__()
+        self._known = known
+
     def format(self, record: logging.LogRecord) -> str:
         ids = "".join(f" {name}={_quoted(value)}" for name, value in _extra(record).items())
         message = record.getMessage().replace("\n", "\\n")
         line = f"{_instant(record)} {record.levelname:<7} {record.name} {message}{ids}"
-        return redact("\n".join(filter(None, (line, _traceback(self, record)))))
+        return redact("\n".join(filter(None, (line, _traceback(self, record)))), self._known)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line; numbers stay numbers."""
+
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        """`known`: secrets to take out that cannot be told by their form."""
+        super().__init__()
+        self._known = known
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
             "at": _instant(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
-            **{name: redact(str(value)) for name, value in _extra(record).items()},
+            "message": redact(record.getMessage(), self._known),
+            **{name: self._shown(value) for name, value in _extra(record).items()},
         }
         if traceback := _traceback(self, record):
-            entry["traceback"] = redact(traceback)
+            entry["traceback"] = redact(traceback, self._known)
         return json.dumps(entry, ensure_ascii=False)
+
+    def _shown(self, value: object) -> object:
+        return value if isinstance(value, bool | int | float) else redact(str(value), self._known)
 
 
 class StderrHandler(logging.Handler):
@@ -59,15 +74,19 @@ class StderrHandler(logging.Handler):
             self.handleError(record)
 
 
-def set_up_logging(level: str, *, as_json: bool = False) -> None:
-    """Send every logger's records to stderr. Raises SettingsInvalid for a level there is not."""
+def set_up_logging(level: str, *, as_json: bool = False, known: Sequence[str] = ()) -> None:
+    """Send every logger's records to stderr, with the ids of what they are about and without secrets.
+
+    `known` are secrets that cannot be told by their form. Raises SettingsInvalid for a level there is not.
+    """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise SettingsInvalid(
             f"there is no log level {level!r}; take DEBUG, INFO, WARNING or ERROR", field="IMAGERY_LOG_LEVEL"
         )
     handler = StderrHandler()
-    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    handler.setFormatter(JsonFormatter(known) if as_json else LineFormatter(known))
+    handler.addFilter(ContextFilter())
     root = logging.getLogger()
     root.handlers[:] = [*(each for each in root.handlers if not isinstance(each, StderrHandler)), handler]
     root.setLevel(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from imagery.cli.house import read_settings
 from imagery.cli.logs import set_up_logging
 from imagery.cli.options import AsJson, DataDir
 from imagery.cli.printing import Printer
+from imagery.cli.redaction import secrets_in
 
 if TYPE_CHECKING:
     from imagery.wiring import Imagery
@@ -38,7 +40,7 @@ def serve(
     from imagery.worker import Worker
 
     settings = read_settings(host=host, port=port, data_dir=data_dir, log_level=log_level)
-    set_up_logging(settings.log_level, as_json=log_json)
+    set_up_logging(settings.log_level, as_json=log_json, known=secrets_in(os.environ))
     with build(settings) as imagery:
         worker = Worker(imagery=imagery)
         # Before the port, so that a second service on this data directory hears the true reason.
