@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 
 class EventType(StrEnum):
@@ -85,7 +84,7 @@ class Delivery:
 
     event: Event
     endpoint: str
-    """Owner and origin of the webhook: what is retried with one rhythm."""
+    """Owner and URL of the webhook, as `endpoint_of` gives it; not for logs, its query may hold a secret."""
 
     status: DeliveryStatus = DeliveryStatus.PENDING
     tries: int = 0
@@ -96,6 +95,9 @@ class Delivery:
 
     next_at: datetime | None = None
     """When it is due; None when it is not pending."""
+
+    refusals: int = 0
+    """Of its endpoint, in a row, whatever was sent there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +139,5 @@ class DeliveryLog:
 
 
 def endpoint_of(owner: str, url: str) -> str:
-    """What a webhook is retried together with: all of one owner's at one origin, and nobody else's."""
-    parts = urlsplit(url)
-    return f"{owner} {parts.scheme}://{parts.netloc}"
+    """What is retried with one rhythm: one owner's subscriptions with one webhook, and nobody else's."""
+    return f"{owner} {url}"

@@ -143,26 +143,23 @@ class Deliverer:
 def after(delivery: Delivery, attempt: Attempt, *, now: datetime) -> Delivery:
     """How a delivery stands after an attempt."""
     tries = delivery.tries + 1
-    settled = replace(delivery, tries=tries, next_at=None)
     if attempt.is_success:
-        return replace(settled, status=DeliveryStatus.DELIVERED)
-    next_at = now + _wait(delivery, attempt)
+        return replace(delivery, status=DeliveryStatus.DELIVERED, tries=tries, refusals=0, next_at=None)
+    refused = replace(delivery, tries=tries, refusals=delivery.refusals + 1)
+    next_at = now + max(_delay(refused, refused.tries), _wish(attempt))
     if attempt.status_code == GONE or tries > len(DELAYS) or next_at > delivery.asked_at + DELIVER_FOR:
-        return replace(settled, status=DeliveryStatus.FAILED)
-    return replace(settled, status=DeliveryStatus.PENDING, next_at=next_at)
+        return replace(refused, status=DeliveryStatus.FAILED, next_at=None)
+    return replace(refused, status=DeliveryStatus.PENDING, next_at=next_at)
 
 
 def pause_after(settled: Delivery, attempt: Attempt, *, now: datetime) -> datetime | None:
-    """Until when the endpoint is left alone; None when it took what it was told."""
+    """Until when the endpoint is left alone; None when it took what it was told.
+
+    It rests longer each time, whichever event it refused: many that wait for a dead receiver ask no more often.
+    """
     if attempt.is_success:
         return None
-    wished = _wish(attempt)
-    before = replace(settled, tries=settled.tries - 1)
-    return now + (wished or min(_delay(before), LONGEST_PAUSE))
-
-
-def _wait(delivery: Delivery, attempt: Attempt) -> timedelta:
-    return max(_delay(delivery), _wish(attempt))
+    return now + (_wish(attempt) or min(_delay(settled, settled.refusals), LONGEST_PAUSE))
 
 
 def _wish(attempt: Attempt) -> timedelta:
@@ -170,11 +167,11 @@ def _wish(attempt: Attempt) -> timedelta:
     return min(timedelta(seconds=attempt.retry_after_s or 0.0), LONGEST_WISH)
 
 
-def _delay(delivery: Delivery) -> timedelta:
-    """Jitter comes from the event's id: spread as chance would, and the same whenever it is computed."""
-    digest = hashlib.sha256(f"{delivery.event.id} {delivery.tries}".encode()).digest()
+def _delay(delivery: Delivery, failed: int) -> timedelta:
+    """After so many failures. Jitter comes from the event's id: spread as by chance, and the same when repeated."""
+    digest = hashlib.sha256(f"{delivery.event.id} {failed}".encode()).digest()
     chance = int.from_bytes(digest[:4], "big") / 2**32
-    return DELAYS[min(delivery.tries, len(DELAYS) - 1)] * (1 + JITTER * (2 * chance - 1))
+    return DELAYS[min(failed, len(DELAYS)) - 1] * (1 + JITTER * (2 * chance - 1))
 
 
 def _ids(delivery: Delivery) -> dict[str, str]:

@@ -35,7 +35,7 @@ MIGRATIONS = (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             event INTEGER NOT NULL REFERENCES event (number) ON DELETE CASCADE, body TEXT NOT NULL)""",
         "CREATE INDEX attempt_of_event ON attempt (event, number)",
-        "CREATE TABLE endpoint_pause (endpoint TEXT PRIMARY KEY, until TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE endpoint_pause (endpoint TEXT PRIMARY KEY, until TEXT NOT NULL, refusals INTEGER NOT NULL)",
     ),
 )
 
@@ -93,7 +93,8 @@ class SqliteEventStore:
                     "DELETE FROM event WHERE number IN (SELECT number FROM event WHERE at < ? ORDER BY at LIMIT ?)",
                     (format_instant(before), PRUNED_AT_ONCE),
                 )
-            pruned += cursor.rowcount
+                pruned += cursor.rowcount
+                connection.execute("DELETE FROM endpoint_pause WHERE until < ?", (format_instant(before),))
             if cursor.rowcount < PRUNED_AT_ONCE:
                 return pruned
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ _ENDPOINTS = """WITH RECURSIVE pending (endpoint) AS (
     SELECT (SELECT min(d.endpoint) FROM delivery AS d WHERE d.status = 'pending' AND d.endpoint > p.endpoint)
     FROM pending AS p WHERE p.endpoint IS NOT NULL)
 SELECT p.endpoint, (SELECT min(d.number) FROM delivery AS d WHERE d.status = 'pending' AND d.endpoint = p.endpoint)
-    AS oldest, e.until
+    AS oldest, e.until, e.refusals
 FROM pending AS p LEFT JOIN endpoint_pause AS e ON e.endpoint = p.endpoint
 WHERE p.endpoint IS NOT NULL AND (e.until IS NULL OR e.until <= :now) ORDER BY oldest"""
 """One step along the index an endpoint, however many deliveries each has."""
@@ -59,7 +60,7 @@ class SqliteOutbox:
                     break
                 # One that has failed is asked once, with one event, until it answers well again.
                 most = PER_ENDPOINT if row["until"] is None else 1
-                for delivery in _due_of(connection, row["endpoint"], instant):
+                for delivery in _due_of(connection, row, instant):
                     event = delivery.event
                     is_free = endpoints[delivery.endpoint] < most and owners[event.owner] < PER_OWNER
                     if is_free and event.subscription_id not in subscriptions and len(chosen) < limit:
@@ -77,7 +78,7 @@ class SqliteOutbox:
                 return
             if attempt is not None:
                 _keep(connection, number, attempt)
-                _pause(connection, delivery.endpoint, paused_until)
+                _pause(connection, delivery.endpoint, paused_until, delivery.refusals)
             _update(connection, number, delivery)
             if attempt is not None and not attempt.is_success:
                 connection.execute(
@@ -123,9 +124,10 @@ class SqliteOutbox:
             _pause(connection, endpoint, None)
 
 
-def _due_of(connection: sqlite3.Connection, endpoint: str, now: str) -> list[Delivery]:
-    rows = connection.execute(_DUE, {"endpoint": endpoint, "now": now, "count": LOOKED_AT}).fetchall()
-    return [_read(row) for row in rows]
+def _due_of(connection: sqlite3.Connection, endpoint: sqlite3.Row, now: str) -> list[Delivery]:
+    values = {"endpoint": endpoint["endpoint"], "now": now, "count": LOOKED_AT}
+    rows = connection.execute(_DUE, values).fetchall()
+    return [replace(_read(row), refusals=endpoint["refusals"] or 0) for row in rows]
 
 
 def _number(connection: sqlite3.Connection, event_id: str) -> int | None:
@@ -159,12 +161,13 @@ def _keep(connection: sqlite3.Connection, number: int, attempt: Attempt) -> None
     )
 
 
-def _pause(connection: sqlite3.Connection, endpoint: str, until: datetime | None) -> None:
+def _pause(connection: sqlite3.Connection, endpoint: str, until: datetime | None, refusals: int = 0) -> None:
     if until is None:
         connection.execute("DELETE FROM endpoint_pause WHERE endpoint = ?", (endpoint,))
     else:
         connection.execute(
-            "INSERT OR REPLACE INTO endpoint_pause (endpoint, until) VALUES (?, ?)", (endpoint, format_instant(until))
+            "INSERT OR REPLACE INTO endpoint_pause (endpoint, until, refusals) VALUES (?, ?, ?)",
+            (endpoint, format_instant(until), refusals),
         )
 
 
