@@ -158,7 +158,7 @@ def test_a_new_subscription_waits_in_the_queue(run: Run, field: Path, provider: 
     queue = json.loads(run("requests", "--json").stdout)
     table = run("requests").stdout
 
-    assert queue["depth"] == {"high": 1, "normal": 0, "low": 0}
+    assert (queue["depth"]["high"], queue["depth"]["normal"]) == (1, 0)  # older windows wait at low
     assert queue["next"][0]["subscription_ids"] == [made["id"]]
     assert "initial" in table
 

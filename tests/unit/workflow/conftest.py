@@ -100,7 +100,7 @@ class ProviderOfFiles:
         self.reads.append(since)
         stamped = [(item.common_metadata.updated, item) for item in self.items.values()]
         for updated, item in sorted(stamped, key=lambda each: (each[0], each[1].id)):
-            if updated >= since:
+            if item.collection_id == collection_id and updated >= since:
                 yield item.clone()
 
     def get(self, collection_id: str, item_id: str) -> pystac.Item:
