@@ -89,7 +89,7 @@ def test_what_passes_is_got_over_and_every_item_delivered_once(house: Open, faul
         Rule(fault=Fault.EMPTY_PAGE, times=20),
         Rule(fault=Fault.DUPLICATE_IDS),
         Rule(fault=Fault.WHOLE_CATALOGUE),
-        Rule(fault=Fault.THROTTLED, probability=0.3, retry_after_s=2),
+        Rule(fault=Fault.THROTTLED, kind=Kind.SEARCH, probability=0.5, retry_after_s=2),
     ],
     ids=["an empty page", "twenty empty pages", "duplicate ids", "whole catalogue", "often throttled"],
 )
