@@ -12,9 +12,13 @@ import pystac
 from imagery.errors import ImageryError
 from imagery.model.codec import from_dict, to_dict
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
-from imagery.model.request import Request
+from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.service.joining import acquired_at, updated_at
+
+
+MAX_EXPLANATION = 300
+"""Characters of an error: two hundred entries must fit into the 256 KiB that a state may hand on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +48,7 @@ class Share:
 
     def refusal(self) -> Entry | None:
         """Why nothing of it need be read at all; None when it must be."""
-        if self.subscription.status is not SubscriptionStatus.ACTIVE:
+        if not self._is_due():
             return self.skipped(
                 SkipReason.INACTIVE, f"the subscription was {self.subscription.status} when its turn came"
             )
@@ -57,6 +61,11 @@ class Share:
                 cloud_cover=float(cloud_cover),
             )
         return None
+
+    def _is_due(self) -> bool:
+        """What failed in a subscription's time may still be made after it."""
+        status, is_replay = self.subscription.status, self.request.kind is RequestKind.REPLAY
+        return status is SubscriptionStatus.ACTIVE or (is_replay and status is SubscriptionStatus.ENDED)
 
     def outside(self) -> Entry:
         """The AOI holds no data of the scene."""
@@ -78,7 +87,8 @@ class Share:
 
     def failed(self, error: ImageryError) -> Entry:
         """It could not be made."""
-        return Entry(outcome=replace(self._row(OutcomeStatus.FAILED, str(error)), error=type(error).__name__))
+        row = self._row(OutcomeStatus.FAILED, str(error)[:MAX_EXPLANATION])
+        return Entry(outcome=replace(row, error=type(error).__name__))
 
     def delivered(self, *, item_id: str, item_key: str, numbers: Mapping[str, float]) -> Entry:
         """Its objects are written; `item_key` names the item to publish."""

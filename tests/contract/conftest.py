@@ -22,6 +22,7 @@ from imagery.ports import (
     VISIBILITY_TIMEOUT,
     Clock,
     ControlStore,
+    DeletionStore,
     EventStore,
     FailureStore,
     KeyStore,
@@ -35,6 +36,7 @@ from imagery.ports import (
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
 from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
@@ -52,6 +54,7 @@ class Opened:
     subscriptions: SubscriptionStore
     ledger: Ledger
     failures: FailureStore
+    deletions: DeletionStore
     events: EventStore
     outbox: Outbox
     keys: KeyStore
@@ -87,6 +90,7 @@ class SqliteBackEnd:
             subscriptions=SqliteSubscriptionStore(database),
             ledger=SqliteLedger(database),
             failures=SqliteFailureStore(database),
+            deletions=SqliteDeletionStore(database),
             events=SqliteEventStore(database),
             outbox=SqliteOutbox(database),
             keys=SqliteKeyStore(database),
@@ -150,6 +154,11 @@ def events(opened: Opened) -> EventStore:
 @pytest.fixture
 def outbox(opened: Opened) -> Outbox:
     return opened.outbox
+
+
+@pytest.fixture
+def deletions(opened: Opened) -> DeletionStore:
+    return opened.deletions
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -52,10 +53,48 @@ def test_the_newest_comes_first_and_every_filter_must_match(failures):
     assert found(failures, subscription_id="sub_2", owner="eva") == []
 
 
+def test_failures_are_found_by_provider_kind_time_and_text(failures):
+    landsat = replace(a_request("l"), provider="landsat")
+    failures.add(a_failure(1, cause="the file /vsicurl/B04.tif is DAMAGED: 100 %"))
+    failures.add(a_failure(2, request=landsat, error="ProviderUnavailable", retryable=True, cause="no answer"))
+    failures.add(a_failure(3, owner="eva", retryable=True, error="ProviderUnavailable", replay_id="req_3-2"))
+    assert found(failures, provider="landsat") == ["exec_2"]
+    assert found(failures, retryable=True) == ["exec_3", "exec_2"]
+    assert found(failures, retryable=False) == ["exec_1"]
+    assert found(failures, replayed=True) == ["exec_3"]
+    assert found(failures, replayed=False) == ["exec_2", "exec_1"]
+    assert found(failures, failed_from=NOW + timedelta(seconds=2)) == ["exec_3", "exec_2"]
+    assert found(failures, failed_to=NOW + timedelta(seconds=2)) == ["exec_2", "exec_1"]
+    assert found(failures, text="damaged: 100 %") == ["exec_1"]
+    assert found(failures, text="%") == ["exec_1"]
+    assert found(failures, text="100 _") == []
+    assert found(failures, retryable=True, replayed=False, provider="landsat", owner="ana", text="answer") == ["exec_2"]
+
+
+def test_failures_are_counted_by_error_whatever_the_page(failures):
+    for n in range(5):
+        error = "AssetMissing" if n % 2 else "ProviderRefused"
+        failures.add(a_failure(n, error=error, owner="ana" if n < 4 else "eva"))
+    assert failures.counts(FailureQuery()) == {"AssetMissing": 2, "ProviderRefused": 3}
+    assert failures.counts(FailureQuery(owner="ana", limit=1)) == {"AssetMissing": 2, "ProviderRefused": 2}
+    assert failures.counts(FailureQuery(subscription_id="sub_1", error="AssetMissing")) == {"AssetMissing": 2}
+    assert failures.counts(FailureQuery(subscription_id="sub_9")) == {}
+
+
+def test_a_replayed_failure_is_found_as_such_until_its_replay_has_failed(failures):
+    failures.add(a_failure(replay_id="req_1-2"))
+    assert failures.get("exec_1").replay_id == "req_1-2"
+    failures.add(a_failure())
+    assert found(failures, replayed=True) == []
+
+
 @pytest.mark.parametrize(
     "query",
     [
         FailureQuery(),
+        FailureQuery(provider="earth-search"),
+        FailureQuery(retryable=False, text="raster"),
+        FailureQuery(replayed=False),
         FailureQuery(owner="ana"),
         FailureQuery(error="RasterUnreadable"),
         FailureQuery(subscription_id="sub_1"),

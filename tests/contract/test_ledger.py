@@ -163,3 +163,19 @@ def test_times_before_the_epoch_and_of_other_zones_keep_their_order(ledger):
     ledger.record(early)
     assert found(ledger) == ["late", "early"]
     assert ledger.get("sub_1", "early") == early
+
+
+def test_work_begins_again_on_what_failed_only_under_another_request(ledger):
+    failed = an_outcome(status=OutcomeStatus.FAILED, error="RasterUnreadable", request_id="req_1")
+    ledger.record(failed)
+    ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_1"))
+    assert ledger.get("sub_1", "item") == failed
+    replayed = an_outcome(status=OutcomeStatus.WAITING, request_id="req_1-2")
+    ledger.record(replayed)
+    assert ledger.get("sub_1", "item") == replayed
+
+
+def test_what_was_delivered_waits_for_no_replay(ledger):
+    ledger.record(an_outcome(request_id="req_1"))
+    ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_1-2"))
+    assert ledger.get("sub_1", "item").status is OutcomeStatus.DELIVERED
