@@ -43,7 +43,7 @@ class EventView(BaseModel):
     source: str
     type: EventType
     subject: str
-    time: datetime
+    time: str = Field(json_schema_extra={"format": "date-time"})
     datacontenttype: str
     data: dict[str, Any]
 
