@@ -16,10 +16,8 @@ from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.service.joining import acquired_at, updated_at
 
-
 MAX_EXPLANATION = 300
-"""Characters of an error: two hundred entries must fit into the 256 KiB that a state may hand on."""
-
+"""Characters of an error, for the same reason as what is not said is left out."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -30,7 +28,9 @@ class Entry:
     """Object key of the STAC item to publish, when delivered."""
 
     def to_payload(self) -> dict[str, Any]:
-        return {"outcome": to_dict(self.outcome), "item_key": self.item_key}
+        # Without what is not said: two hundred entries must fit into the 256 KiB that a state may hand on.
+        outcome = {name: value for name, value in to_dict(self.outcome).items() if value not in (None, "", {})}
+        return {"outcome": outcome, "item_key": self.item_key}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Entry:

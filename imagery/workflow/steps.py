@@ -35,6 +35,7 @@ from imagery.service.failing import as_failure, is_known, record_failure, resolv
 from imagery.service.looks import Looker
 from imagery.workflow.delivery import Cutter
 from imagery.workflow.observed import Step, observed
+from imagery.workflow.retrying import second_chances
 from imagery.workflow.share import Entry, Share
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,9 @@ def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     if items:
         _publish(items, request, neighbours)
     now = neighbours.clock()
-    for entry in entries:
+    again, settled = second_chances(entries, request, now=now)
+    neighbours.queue.send(again)
+    for entry in settled:
         outcome = replace(entry.outcome, updated_at=now)
         with neighbours.together():
             _record(outcome, request, neighbours)
