@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from imagery import __version__
-from imagery.cli import control, deletions, executions, failures, keys, queue, sandbox, subscriptions, workflow
+from imagery.cli import control, deletions, events, executions, failures, keys, queue, sandbox, subscriptions, workflow
 from imagery.cli.demo import demo
 from imagery.cli.group import CommandGroup
+from imagery.cli.listen import listen
 from imagery.cli.logs import set_up_logging
 from imagery.cli.serve import serve
 from imagery.cli.settings import config
 from imagery.cli.subscribe import create
+from imagery.cli.webhooks import webhook
 
 app = typer.Typer(
     name="imagery",
@@ -28,11 +30,14 @@ app.command()(demo)
 app.command()(serve)
 app.add_typer(keys.app, name="keys")
 subscriptions.app.command()(create)
+subscriptions.app.command()(webhook)
 app.add_typer(subscriptions.app, name="subscriptions")
 app.command()(queue.requests)
 app.add_typer(executions.app, name="executions")
 app.add_typer(failures.app, name="failures")
 queue.check.command("deletions")(deletions.check)
+app.add_typer(events.app, name="events")
+app.command()(listen)
 app.add_typer(queue.check, name="check")
 app.command("deletions")(deletions.list_deletions)
 app.add_typer(workflow.app, name="workflow")

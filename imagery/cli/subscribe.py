@@ -13,10 +13,9 @@ from imagery.cli.aoi_file import read_aoi
 from imagery.cli.house import open_house
 from imagery.cli.options import AsJson, DataDir, parse_end, parse_labels, parse_list, parse_start
 from imagery.cli.printing import Printer
-from imagery.cli.subscriptions import facts
+from imagery.cli.subscriptions import as_document, facts
 from imagery.errors import AlreadyRunning
 from imagery.model.access import Caller
-from imagery.model.codec import to_dict
 from imagery.model.subscription import Filters, Priority, Subscription
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def create(
     priority: Annotated[Priority, typer.Option("--priority", help="Of its updates.")] = Priority.NORMAL,
     destination: Annotated[str | None, typer.Option("--destination", help="Prefix of its objects.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", help="name=value, repeatable.")] = None,
+    webhook: Annotated[str | None, typer.Option("--webhook", help="URL that is told of events.")] = None,
     feature: Feature = None,
     owner: Annotated[str, typer.Option("--owner", help="Whose it is.")] = "local",
     wait: Wait = False,
@@ -63,6 +63,7 @@ def create(
         priority=priority,
         destination=destination,
         labels=parse_labels(label),
+        webhook_url=webhook,
     )
     with open_house(data_dir, make=True) as imagery:
         created = imagery.subscriptions.create(Caller(owner=owner), new)
@@ -71,8 +72,12 @@ def create(
         progress = _wait(imagery, created.subscription) if wait else None
     printer = Printer(as_json=as_json)
     outcomes = {"outcomes": dict(progress.counts)} if progress else {}
-    printer.document({**to_dict(created.subscription), "remarks": list(created.remarks), **outcomes})
+    printer.document(
+        {**as_document(created.subscription, with_secret=True), "remarks": list(created.remarks), **outcomes}
+    )
     printer.pairs(facts(created.subscription))
+    if created.subscription.webhook is not None:
+        printer.pairs({"secret": f"{created.subscription.webhook.secret}  (shown this once)"})
     _answer(progress, created.subscription)
 
 

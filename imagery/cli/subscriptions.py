@@ -38,7 +38,7 @@ def list_subscriptions(
         found = list(islice(walk(lambda cursor: store.find(replace(query, cursor=cursor))), limit))
         counts = {subscription.id: imagery.subscriptions.ledger.counts(subscription.id) for subscription in found}
     printer = Printer(as_json=as_json)
-    printer.document({"subscriptions": [{**to_dict(s), "outcomes": dict(counts[s.id])} for s in found]})
+    printer.document({"subscriptions": [{**as_document(s), "outcomes": dict(counts[s.id])} for s in found]})
     printer.table(
         ("id", "owner", "status", "provider", "collection", "from", "until", "delivered", "skipped", "waiting"),
         [
@@ -60,7 +60,7 @@ def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False)
         counts = imagery.subscriptions.progress(OPERATOR, subscription_id)
         href = imagery.objects.href(subscription.prefix)
     printer = Printer(as_json=as_json)
-    printer.document({**to_dict(subscription), "outcomes": dict(counts), "objects": href})
+    printer.document({**as_document(subscription), "outcomes": dict(counts), "objects": href})
     printer.pairs({**facts(subscription), "objects": href})
     printer.line(", ".join(f"{number} {status}" for status, number in counts.items()))
 
@@ -117,6 +117,17 @@ def restore(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = Fal
         _changed(imagery.subscriptions.restore(OPERATOR, subscription_id), as_json)
 
 
+def as_document(subscription: Subscription, *, with_secret: bool = False) -> dict[str, Any]:
+    """It as JSON; its webhook's secret only where that was made just now."""
+    document = to_dict(subscription)
+    webhook = subscription.webhook
+    if webhook is not None:
+        disabled_at = document["webhook"]["disabled_at"]
+        shown = {"secret": webhook.secret} if with_secret else {}
+        document["webhook"] = {"url": webhook.url, "disabled_at": disabled_at, **shown}
+    return document
+
+
 def facts(subscription: Subscription) -> dict[str, object]:
     """What a person wants to know of it first."""
     filters = subscription.filters
@@ -132,11 +143,20 @@ def facts(subscription: Subscription) -> dict[str, object]:
         "until": subscription.end_at,
         "max cloud cover": None if filters.max_cloud_cover is None else f"{filters.max_cloud_cover:g} %",
         "min coverage": None if filters.min_coverage is None else percent(filters.min_coverage),
+        "webhook": _webhook(subscription),
         "labels": ", ".join(f"{name}={value}" for name, value in subscription.labels.items()) or None,
         "checked through": subscription.checked_through,
         "last delivery": subscription.last_update_at,
         "delete at": subscription.delete_at,
     }
+
+
+def _webhook(subscription: Subscription) -> str | None:
+    webhook = subscription.webhook
+    if webhook is None:
+        return None
+    gone = f" (disabled {webhook.disabled_at:%Y-%m-%d %H:%M} UTC: it answered 410 Gone)" if webhook.disabled_at else ""
+    return webhook.url.partition("?")[0] + gone
 
 
 def _set_status(subscription_id: str, status: SubscriptionStatus, data_dir: DataDir, as_json: bool) -> None:
@@ -147,7 +167,7 @@ def _set_status(subscription_id: str, status: SubscriptionStatus, data_dir: Data
 
 def _changed(subscription: Subscription, as_json: bool) -> None:
     printer = Printer(as_json=as_json)
-    printer.document(to_dict(subscription))
+    printer.document(as_document(subscription))
     until = f"; it goes at {subscription.delete_at:%Y-%m-%d %H:%M} UTC" if subscription.delete_at else ""
     printer.line(f"{subscription.id} is {subscription.status}{until}")
 
