@@ -49,6 +49,7 @@ from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
 from imagery.service.collections import CollectionDirectory
 from imagery.service.deliverer import Deliverer
+from imagery.service.days import Days
 from imagery.service.discovery import Asker
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
@@ -104,6 +105,7 @@ class Imagery:
     dispatcher: Dispatcher
     update_checker: UpdateChecker
     reconciler: Reconciler
+    days: Days
     feeds: FeedStore
     arrivals: Arrivals
     push: Push
@@ -156,12 +158,14 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
         deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
+        subscriptions = _subscriptions(settings, neighbours, impatient, outbox, notifier, lookback)
         arrivals = Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker)
         return Imagery(
             settings=settings,
             clock=clock,
             keys=Keys(store=SqliteKeyStore(database), clock=clock),
-            subscriptions=_subscriptions(settings, neighbours, impatient, outbox, notifier, lookback),
+            subscriptions=subscriptions,
+            days=Days(subscriptions=subscriptions, late_arrivals=settings.late_arrivals, clock=clock),
             failures=Failures(
                 store=neighbours.failures,
                 ledger=neighbours.ledger,

@@ -14,7 +14,7 @@ from imagery.api.envelope import BodyLimit, Envelope
 from imagery.api.handlers import add_handlers
 from imagery.api.paths import PublicAddress
 from imagery.api.problems import Problem
-from imagery.api.routes import deletions, events, failures, notifications, service, subscriptions, work
+from imagery.api.routes import days, deletions, events, failures, notifications, service, subscriptions, work
 from imagery.api.throttle import Monotonic, TokenBuckets
 from imagery.wiring import Imagery
 
@@ -28,7 +28,7 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
     """The HTTP API of this house. It starts no worker and closes nothing: who built the house does."""
     settings = imagery.settings
     app = FastAPI(title="imagery", version=package.__version__, description=_ABOUT, redoc_url=None)
-    routers = [module.router for module in (service, subscriptions, failures, work, events, deletions, notifications)]
+    routers = [module.router for module in (service, subscriptions, days, failures, work, events, deletions, notifications)]
     app.state.imagery = imagery
     per_minute = float(settings.replays_per_minute)
     app.state.replays = TokenBuckets(rate=per_minute / 60, burst=per_minute, monotonic=monotonic)

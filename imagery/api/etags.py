@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from imagery.errors import InvalidInput
+from imagery.model.look import Look
 from imagery.model.subscription import Subscription
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
 _OURS = re.compile(r"(\d{1,18})(-[0-9a-f]{8})?")
 
 
-def etag_of(subscription: Subscription) -> str:
-    """Its version, and a mark that changes as checks and deliveries move on, which are in its view too."""
-    marks = f"{subscription.checked_through}{subscription.last_update_at}"
+def etag_of(subscription: Subscription, looks: Sequence[Look] = ()) -> str:
+    """Its version, and a mark that changes as checks, looks and deliveries move on, which are in its view too."""
+    done = sum(look.done_at is not None for look in looks)
+    marks = f"{subscription.checked_through}{subscription.last_update_at}{done}/{len(looks)}"
     return f'"{subscription.version}-{hashlib.sha256(marks.encode()).hexdigest()[:8]}"'
 
 
@@ -30,13 +33,13 @@ def expected_version(if_match: str | None, subscription: Subscription) -> int | 
     return subscription.version if subscription.version in versions else next(iter(versions), 0)
 
 
-def is_unchanged(if_none_match: str | None, subscription: Subscription) -> bool:
+def is_unchanged(if_none_match: str | None, etag: str) -> bool:
     """Whether the caller has it already as it stands."""
     if if_none_match is None:
         return False
     if if_none_match.strip() == "*":
         return True
-    return etag_of(subscription) in [f'"{tag}"' for _, tag in _parsed(if_none_match, header="If-None-Match")]
+    return etag in [f'"{tag}"' for _, tag in _parsed(if_none_match, header="If-None-Match")]
 
 
 def _parsed(text: str, *, header: str) -> list[tuple[bool, str]]:

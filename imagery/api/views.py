@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, Field
 
 from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
+from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Priority, Subscription, SubscriptionStatus, Webhook
@@ -47,6 +49,33 @@ class SubscriptionLinks(BaseModel):
     items: str = Field(description="STAC search for what was delivered; needs the same key.")
 
 
+class WindowView(BaseModel):
+    """A span of acquisition time."""
+
+    start_at: datetime
+    end_at: datetime
+
+
+class BackfillView(BaseModel):
+    """Looking back goes window by window, newest first."""
+
+    windows: int
+    done: int
+    next: WindowView | None = Field(description="The newest one that is still to be looked through.")
+
+    @classmethod
+    def of(cls, looks: Sequence[Look]) -> BackfillView | None:
+        """As its owner sees it."""
+        if not looks:
+            return None
+        window = next((look.window for look in looks if look.done_at is None), None)
+        return cls(
+            windows=len(looks),
+            done=sum(look.done_at is not None for look in looks),
+            next=WindowView(start_at=window.start_at, end_at=window.end_at) if window else None,
+        )
+
+
 class SubscriptionView(BaseModel):
     """A subscription as it stands."""
 
@@ -72,12 +101,19 @@ class SubscriptionView(BaseModel):
     created_at: datetime
     updated_at: datetime = Field(description="Last change by its owner.")
     version: int = Field(description="Counts the owner's changes; first part of the ETag.")
+    backfill: BackfillView | None = Field(description="How far it has looked back. null: there was nothing to.")
     remarks: list[str] = Field(default_factory=list, description="What was mended in the AOI, when it is created.")
     links: SubscriptionLinks
 
     @classmethod
     def of(
-        cls, subscription: Subscription, *, base_url: str, remarks: tuple[str, ...] = (), with_secret: bool = False
+        cls,
+        subscription: Subscription,
+        *,
+        base_url: str,
+        looks: Sequence[Look] = (),
+        remarks: tuple[str, ...] = (),
+        with_secret: bool = False,
     ) -> SubscriptionView:
         """As its owner sees it; the webhook's secret only where it was made just now."""
         webhook = subscription.webhook
@@ -91,6 +127,7 @@ class SubscriptionView(BaseModel):
             assets=list(subscription.assets),
             filters=FiltersView(**_fields(subscription.filters, ("max_cloud_cover", "min_coverage"))),
             webhook=WebhookView.of(webhook, with_secret=with_secret) if webhook else None,
+            backfill=BackfillView.of(looks),
             remarks=list(remarks),
             links=SubscriptionLinks(
                 self=own, ledger=f"{own}/ledger", items=f"{base_url}/stac/search?{urlencode(items, quote_via=quote)}"
@@ -138,13 +175,6 @@ class LedgerPage(BaseModel):
     outcomes: list[OutcomeView]
     counts: dict[OutcomeStatus, int] = Field(description="Of the whole ledger, not of this page.")
     next: str | None
-
-
-class WindowView(BaseModel):
-    """A span of acquisition time."""
-
-    start_at: datetime
-    end_at: datetime
 
 
 class RequestView(BaseModel):

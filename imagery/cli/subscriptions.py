@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
@@ -59,9 +60,15 @@ def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False)
         subscription = imagery.subscriptions.get(OPERATOR, subscription_id)
         counts = imagery.subscriptions.progress(OPERATOR, subscription_id)
         href = imagery.objects.href(subscription.prefix)
+        looks = imagery.subscriptions.looks_of(subscription)
+    done = sum(look.done_at is not None for look in looks)
+    backfill = {"windows": len(looks), "done": done} if looks else None
     printer = Printer(as_json=as_json)
-    printer.document({**as_document(subscription), "outcomes": dict(counts), "objects": href})
-    printer.pairs({**facts(subscription), "objects": href})
+    printer.document(
+        {**as_document(subscription), "outcomes": dict(counts), "backfill": backfill, "objects": href}
+    )
+    looked_back = f"{done} of {len(looks)} windows" if looks else None
+    printer.pairs({**facts(subscription), "looked back": looked_back, "objects": href})
     printer.line(", ".join(f"{number} {status}" for status, number in counts.items()))
 
 
@@ -69,11 +76,17 @@ def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False)
 def ledger(
     subscription_id: Id,
     status: Annotated[OutcomeStatus | None, typer.Option("--status", help="Only rows that stand so.")] = None,
+    days: Annotated[bool, typer.Option("--days", help="Day by day, those without an acquisition too.")] = False,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First of the days.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last; else today.")] = None,
     limit: Limit = 1000,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """How each acquisition ended, and why; newest first."""
+    """How each acquisition ended, and why; newest first. With --days: why there is an image of a day, or none."""
+    if days or first or last:
+        _show_days(subscription_id, first, last, data_dir, as_json)
+        return
     query = OutcomeQuery(subscription_id=subscription_id, status=status, limit=500)
     with open_house(data_dir) as imagery:
         imagery.subscriptions.get(OPERATOR, subscription_id)
@@ -157,6 +170,22 @@ def _webhook(subscription: Subscription) -> str | None:
         return None
     gone = f" (disabled {webhook.disabled_at:%Y-%m-%d %H:%M} UTC: it answered 410 Gone)" if webhook.disabled_at else ""
     return webhook.url.partition("?")[0] + gone
+
+
+def _show_days(
+    subscription_id: str, first: datetime | None, last: datetime | None, data_dir: DataDir, as_json: bool
+) -> None:
+    with open_house(data_dir) as imagery:
+        found = imagery.days.find(
+            OPERATOR, subscription_id, first=first.date() if first else None, last=last.date() if last else None
+        )
+    printer = Printer(as_json=as_json)
+    printer.document({"days": [to_dict(day) for day in found]})
+    printer.table(
+        ("day", "status", "acquisitions", "explanation"),
+        [(day.date, day.status, len(day.outcomes), day.explanation) for day in found],
+        empty="No such day.",
+    )
 
 
 def _set_status(subscription_id: str, status: SubscriptionStatus, data_dir: DataDir, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from imagery.model.aoi import Aoi, parse_aoi
 from imagery.model.codec import to_dict
 from imagery.model.event import Event, endpoint_of
 from imagery.model.identity import new_id
+from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.subscription import (
@@ -222,6 +223,10 @@ class Subscriptions:
         """How many acquisitions ended how."""
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
+
+    def looks_of(self, subscription: Subscription) -> tuple[Look, ...]:
+        """How far it has looked back: windows planned and done, newest first."""
+        return self.lookback.looks.of(subscription.id)
 
     def _as_checked(self, subscription: Subscription) -> Subscription:
         return replace(subscription, checked_through=self.lookback.progress.checked_through(subscription))

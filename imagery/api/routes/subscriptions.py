@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query
@@ -15,7 +16,8 @@ from imagery.api.paging import Cursor, Limit, link_next
 from imagery.api.problems import documented
 from imagery.api.views import LedgerPage, OutcomeView, SubscriptionPage, SubscriptionView
 from imagery.model.outcome import OutcomeQuery, OutcomeStatus
-from imagery.model.subscription import SubscriptionQuery, SubscriptionStatus
+from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
+from imagery.wiring import Imagery
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 
@@ -49,6 +51,24 @@ _PATCH_BODY: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Answers with a subscription: its view, and the ETag of it."""
+
+    imagery: Imagery
+    response: Response
+    base_url: str
+
+    def view(
+        self, subscription: Subscription, *, remarks: tuple[str, ...] = (), with_secret: bool = False
+    ) -> SubscriptionView:
+        looks = self.imagery.subscriptions.looks_of(subscription)
+        self.response.headers["ETag"] = etag_of(subscription, looks)
+        return SubscriptionView.of(
+            subscription, base_url=self.base_url, looks=looks, remarks=remarks, with_secret=with_secret
+        )
+
+
 @router.post(
     "",
     status_code=201,
@@ -66,11 +86,9 @@ def create(
 ) -> SubscriptionView:
     """Subscribe to an area: what its window holds already is looked for at once, the rest as it is published."""
     created = imagery.subscriptions.create(caller, body.to_model(), idempotency_key=idempotency_key)
-    view = SubscriptionView.of(
-        created.subscription, base_url=base_url, remarks=created.remarks, with_secret=not created.is_repeat
-    )
+    shown = _Shown(imagery, response, base_url)
+    view = shown.view(created.subscription, remarks=created.remarks, with_secret=not created.is_repeat)
     response.headers["Location"] = view.links.self
-    response.headers["ETag"] = etag_of(created.subscription)
     if created.is_repeat:
         response.headers["Idempotent-Replayed"] = "true"
     return view
@@ -96,7 +114,8 @@ def find(
     )
     page = imagery.subscriptions.find(caller, query)
     link_next(request, response, page.next_cursor)
-    views = [SubscriptionView.of(one, base_url=base_url) for one in page.values]
+    looks = imagery.subscriptions.looks_of
+    views = [SubscriptionView.of(one, base_url=base_url, looks=looks(one)) for one in page.values]
     return SubscriptionPage(subscriptions=views, next=page.next_cursor)
 
 
@@ -116,10 +135,10 @@ def get(
 ) -> SubscriptionView | Response:
     """One subscription as it stands."""
     subscription = imagery.subscriptions.get(caller, subscription_id)
-    response.headers["ETag"] = etag_of(subscription)
-    if is_unchanged(if_none_match, subscription):
-        return Response(status_code=304, headers={"ETag": etag_of(subscription)})
-    return SubscriptionView.of(subscription, base_url=base_url)
+    view = _Shown(imagery, response, base_url).view(subscription)
+    if is_unchanged(if_none_match, response.headers["ETag"]):
+        return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
+    return view
 
 
 @router.patch(
@@ -145,11 +164,10 @@ def change(
     version = present.version if expected is None else expected
     changes = body.changes_of(present)
     changed = imagery.subscriptions.change(caller, subscription_id, changes, expected_version=version)
-    response.headers["ETag"] = etag_of(changed)
     is_new = changed.webhook is not None and (
         present.webhook is None or present.webhook.secret != changed.webhook.secret
     )
-    return SubscriptionView.of(changed, base_url=base_url, with_secret=is_new)
+    return _Shown(imagery, response, base_url).view(changed, with_secret=is_new)
 
 
 @router.delete("/{subscription_id}", responses={200: _ETAG, **documented(404, 409, 412)})
@@ -166,8 +184,7 @@ def delete(
     present = imagery.subscriptions.get(caller, subscription_id)
     expected = expected_version(if_match, present)
     marked = imagery.subscriptions.delete(caller, subscription_id, expected_version=expected)
-    response.headers["ETag"] = etag_of(marked)
-    return SubscriptionView.of(marked, base_url=base_url)
+    return _Shown(imagery, response, base_url).view(marked)
 
 
 @router.post("/{subscription_id}/restore", responses={200: _ETAG, **documented(404, 409)})
@@ -176,8 +193,7 @@ def restore(
 ) -> SubscriptionView:
     """Take the mark off; what was published meanwhile is caught up with."""
     restored = imagery.subscriptions.restore(caller, subscription_id)
-    response.headers["ETag"] = etag_of(restored)
-    return SubscriptionView.of(restored, base_url=base_url)
+    return _Shown(imagery, response, base_url).view(restored)
 
 
 @router.post("/{subscription_id}/webhook/rotate", responses={200: _ETAG, **documented(404, 409)})
@@ -186,8 +202,7 @@ def rotate(
 ) -> SubscriptionView:
     """Give its webhook a new secret, shown in this answer only; the old one is signed with too for a day yet."""
     rotated = imagery.subscriptions.rotate_secret(caller, subscription_id)
-    response.headers["ETag"] = etag_of(rotated)
-    return SubscriptionView.of(rotated, base_url=base_url, with_secret=True)
+    return _Shown(imagery, response, base_url).view(rotated, with_secret=True)
 
 
 @router.get("/{subscription_id}/ledger", responses=documented(404))

@@ -1,0 +1,31 @@
+"""What callers are given of a subscription's days."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import BaseModel, Field
+
+from imagery.api.views import OutcomeView
+from imagery.model.day import Day, DayStatus
+
+
+class DayView(BaseModel):
+    """One day (UTC): its acquisitions and how each ended, or why there is none."""
+
+    date: dt.date
+    status: DayStatus
+    explanation: str = Field(description="One sentence: why there is an image of this day, or none.")
+    outcomes: list[OutcomeView]
+
+    @classmethod
+    def of(cls, day: Day, *, base_url: str) -> DayView:
+        """As its owner sees it."""
+        views = [OutcomeView.of(outcome, base_url=base_url) for outcome in day.outcomes]
+        return cls(date=day.date, status=day.status, explanation=day.explanation, outcomes=views)
+
+
+class DayList(BaseModel):
+    """Every day of a range, newest first."""
+
+    days: list[DayView]
