@@ -19,6 +19,10 @@ _CHATTY = {
     "httpcore": logging.WARNING,
     "rasterio": logging.ERROR,
     "stac_fastapi": logging.ERROR,
+    # Where boto3 is installed, rasterio looks for AWS credentials with every file it opens, and says so.
+    "botocore": logging.WARNING,
+    "boto3": logging.WARNING,
+    "urllib3": logging.WARNING,
 }
 """Others' loggers, and from which level on they have something to say to whoever runs this service."""
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imagery.errors import ImageryError
+from imagery.log_context import logged_with
 from imagery.model.codec import to_dict
 from imagery.model.control import LimitStatus
+from imagery.model.request import Request
 from imagery.ports import (
     Clock,
     EventStore,
@@ -80,7 +82,8 @@ class Dispatcher:
         for message in messages[granted:]:
             self.queue.release(message.receipt)
         for message in messages[:granted]:
-            self._start(message)
+            with logged_with(**_ids(message.request)):
+                self._start(message)
         return granted
 
     def limits(self) -> tuple[LimitStatus, ...]:
@@ -102,12 +105,12 @@ class Dispatcher:
         try:
             self.orchestrator.start(request.id, {"request": to_dict(request), "provider_kind": kind})
         except ImageryError as error:
-            logger.warning("not started: %s", error, extra={"request_id": request.id, "error": type(error).__name__})
+            logger.warning("not started: %s", error, extra={"error": type(error).__name__})
             if message.deliveries < MAX_DELIVERIES:
                 return  # it comes back when its visibility timeout ends
             self._give_up(message, error)
         else:
-            logger.info("started", extra={"request_id": request.id, "priority": request.priority})
+            logger.info("started", extra={"priority": request.priority})
         self.queue.acknowledge(message.receipt)
 
     def _give_up(self, message: Message, error: ImageryError) -> None:
@@ -122,3 +125,9 @@ class Dispatcher:
             events=self.events,
             now=self.clock(),
         )
+
+
+def _ids(request: Request) -> dict[str, object]:
+    """What its lines in the log are found by; an execution is named after its request."""
+    alone = request.subscription_ids[0] if len(request.subscription_ids) == 1 else None
+    return {"request_id": request.id, "execution_id": request.id, "subscription_id": alone}
