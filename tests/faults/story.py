@@ -1,0 +1,310 @@
+"""A story the service lives through, told so that it can be broken off anywhere and told again from the beginning.
+
+Run as a program, this file is the nursery: it imports everything once, then forks a process for each line it is given.
+That process runs the service, tells the story and is killed where the line says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+
+from imagery.errors import SubscriptionUnknown
+from imagery.model.codec import format_instant
+from imagery.model.event import DeliveryStatus, Event, EventQuery
+from imagery.model.execution import ExecutionQuery, ExecutionStatus
+from imagery.model.outcome import OutcomeStatus
+from imagery.service.subscriptions import NewSubscription
+from imagery.settings import Settings
+from imagery.wiring import Imagery, build
+from imagery.worker import Worker
+from tests.faults.house import ANA, BEGIN, FastClock, until
+
+SPEED = 20
+RETENTION = timedelta(hours=2)
+COLLECTION = "sentinel-2-l2a"
+NAMES = ("staying", "too large", "leaving")
+"""Of the subscriptions; the second's clips are larger than allowed."""
+
+MAX_CLIP_PIXELS = 5_000
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+PHASES = {
+    "request": ("imagery/service/subscriptions.py",),
+    "discovery": ("imagery/service/discovery.py", "imagery/service/looks.py", "imagery/checkers/feed.py"),
+    "dispatch": ("imagery/service/dispatch.py",),
+    "execution": ("imagery/orchestrators/embedded/pump.py",),
+    "delivery": ("imagery/workflow/delivery.py",),
+    "registration": ("imagery/workflow/steps.py",),
+    "notification": ("imagery/service/deliverer.py",),
+    "deletion": ("imagery/checkers/delete.py", "imagery/checkers/removal.py"),
+}
+"""Phase → files of which one must be on the stack."""
+
+OUTSIDE = frozenset(
+    {"execute", "executemany", "put", "delete", "fsync", "rename", "unlink", "rmdir", "sendall", "send", "recv"}
+)
+"""What a process does to the world outside it: functions in C of sqlite3, obstore, os and sockets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Right before or after the `number`-th thing done to the outside world in a phase."""
+
+    phase: str
+    number: int
+    after: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """One process's try to tell the story to its end."""
+
+    data_dir: str
+    sandbox_url: str
+    world_url: str
+    """Receives webhooks at /hooks, and puts scenes on the shelf at /publish/{scene}."""
+
+    fields: dict[str, Any]
+    """Name → GeoJSON polygon."""
+
+    scenes: list[str]
+    """Ids: the first two are there from the beginning, the third comes later, the first is published again."""
+
+    origin: float
+    point: Point | None = None
+    after_s: float | None = None
+    """Killed by another process after so long. None: not so."""
+
+
+def tell(telling: Telling) -> None:
+    """Run the service and tell the story to its end. Every step may have been done before."""
+    clock = Clock(FastClock(speed=SPEED, origin=telling.origin), Path(telling.data_dir) / "jumped")
+    settings = Settings(
+        data_dir=Path(telling.data_dir),
+        stac_providers={"earth-search": telling.sandbox_url},
+        update_check_every=timedelta(seconds=0.2),
+        delete_check_every=timedelta(seconds=0.2),
+        retention=RETENTION,
+        max_clip_pixels=MAX_CLIP_PIXELS,
+        concurrency=4,
+        webhook_allow_http=True,
+        webhook_allow_private=True,
+    )
+    with build(settings, clock=clock, sleep=clock.fast.sleep) as imagery:
+        worker = Worker(imagery=imagery)
+        worker.start()
+        _Story(imagery=imagery, telling=telling, clock=clock).tell()
+        worker.stop(drain=timedelta(seconds=2))
+
+
+@dataclass
+class Clock:
+    """Runs fast, and can jump over the time for which deleted subscriptions are kept: once, for every process."""
+
+    fast: FastClock
+    marker: Path
+
+    def __post_init__(self) -> None:
+        self.jumped = self.marker.exists()
+
+    def __call__(self) -> datetime:
+        return self.fast() + (2 * RETENTION if self.jumped else timedelta(0))
+
+    def jump(self) -> None:
+        self.marker.touch()
+        self.jumped = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Story:
+    imagery: Imagery
+    telling: Telling
+    clock: Clock
+
+    def tell(self) -> None:
+        first, second, late = self.telling.scenes
+        staying, large, leaving = (self._subscribed(name) for name in NAMES)
+        if not self.clock.jumped:
+            for item in (first, second):
+                self._until_ended(item, (staying, leaving), large)
+            self._publish(late, "arrives")
+            self._until_ended(late, (staying, leaving), large)
+            self._until_ended(first, (staying, leaving), large, since=self._publish(first, "comes again"))
+            if not self.imagery.subscriptions.get(ANA, staying).labels:
+                self.imagery.subscriptions.change(ANA, staying, {"labels": {"crop": "maize"}}, expected_version=None)
+            self.imagery.subscriptions.delete(ANA, leaving)
+            self._until_at_rest()
+            self.clock.jump()
+        until(lambda: self._is_gone(leaving), "the deleted subscription is gone")
+        self._until_at_rest()
+
+    def _subscribed(self, name: str) -> str:
+        """Its id. Not created again once it may be gone, for its idempotency key goes with it."""
+        known = Path(self.telling.data_dir) / f"{name}.id"
+        if not self.clock.jumped:
+            new = NewSubscription(
+                aoi=self.telling.fields[name],
+                provider="earth-search",
+                collection=COLLECTION,
+                assets=("red",),
+                start_at=BEGIN - timedelta(days=60),
+                webhook_url=f"{self.telling.world_url}/hooks",
+            )
+            known.write_text(self.imagery.subscriptions.create(ANA, new, idempotency_key=name).subscription.id)
+        return known.read_text()
+
+    def _publish(self, scene: str, occasion: str) -> datetime:
+        """When it was published: the first time this was asked for."""
+        answer = httpx.post(
+            f"{self.telling.world_url}/publish/{scene}",
+            params={"occasion": occasion, "now": format_instant(self.clock())},
+            trust_env=False,
+        )
+        return datetime.fromisoformat(answer.raise_for_status().json()["at"])
+
+    def _until_ended(self, item: str, served: tuple[str, ...], failing: str, *, since: datetime = LONG_AGO) -> None:
+        """Until all have had this state of it."""
+
+        def ended(subscription: str, status: OutcomeStatus) -> bool:
+            row = self.imagery.subscriptions.ledger.get(subscription, item)
+            return row is not None and row.status is status and (row.source_updated_at or BEGIN) >= since
+
+        until(
+            lambda: all(ended(one, OutcomeStatus.DELIVERED) for one in served) and ended(failing, OutcomeStatus.FAILED),
+            f"{item} has come to its end for all",
+        )
+
+    def _is_gone(self, subscription: str) -> bool:
+        try:
+            self.imagery.subscriptions.store.get(subscription)
+        except SubscriptionUnknown:
+            return True
+        return False
+
+    def _until_at_rest(self) -> None:
+        until(lambda: is_at_rest(self.imagery), "nothing is queued, under way or untold")
+
+
+def is_at_rest(imagery: Imagery) -> bool:
+    """Nothing is queued, under way or untold."""
+    executions = imagery.orchestrator.find(ExecutionQuery(limit=500)).values
+    return (
+        not sum(imagery.queue.depth().values())
+        and all(one.status is not ExecutionStatus.RUNNING for one in executions)
+        and all(status is not DeliveryStatus.PENDING for status in deliveries(imagery).values())
+    )
+
+
+def events_of(imagery: Imagery) -> list[Event]:
+    return list(imagery.notifications.events.find(EventQuery(limit=1000)).values)
+
+
+def deliveries(imagery: Imagery) -> dict[str, DeliveryStatus]:
+    """Event id → how the telling of it stands."""
+    logs = {event.id: imagery.notifications.outbox.log(event.id).delivery for event in events_of(imagery)}
+    return {event_id: delivery.status for event_id, delivery in logs.items() if delivery is not None}
+
+
+@dataclass
+class Witness:
+    """Sees, as a profiler does, everything done to the outside world; ends the process at a point of it."""
+
+    point: Point | None
+    counts: Counter[str] = field(default_factory=Counter)
+    _last_call: int | None = None
+    """The thread that is to see no more than the end of this call."""
+
+    def watch(self) -> None:
+        threading.setprofile(self)
+        sys.setprofile(self)
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event not in ("c_call", "c_return") or arg.__name__ not in OUTSIDE:
+            return
+        if event == "c_return":
+            if self._last_call == threading.get_ident():
+                os.kill(os.getpid(), signal.SIGKILL)
+            return
+        phase = _phase(frame)
+        if phase is None:
+            return
+        self.counts[phase] += 1
+        if self.point is not None and self.point.phase == phase and self.counts[phase] >= self.point.number:
+            if not self.point.after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._last_call = threading.get_ident()
+
+
+_FILES = {file: phase for phase, files in PHASES.items() for file in files}
+_KNOWN: dict[str, str | None] = {}
+
+
+def _phase(frame: FrameType | None) -> str | None:
+    """The innermost."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name not in _KNOWN:
+            _KNOWN[name] = next((phase for file, phase in _FILES.items() if name.endswith(file)), None)
+        if _KNOWN[name] is not None:
+            return _KNOWN[name]
+        frame = frame.f_back
+    return None
+
+
+def _child(telling: Telling) -> None:
+    """Never returns."""
+    status = 1
+    try:
+        witness = Witness(point=telling.point)
+        witness.watch()
+        tell(telling)
+        Path(telling.data_dir, "counts.json").write_text(json.dumps(witness.counts))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _nursery(read: Callable[[], str]) -> None:
+    for line in iter(read, ""):
+        given = json.loads(line)
+        point = given.pop("point", None)
+        telling = Telling(**given, point=Point(**point) if point else None)
+        pid = os.fork()
+        if pid == 0:
+            _child(telling)
+        deadline = None if telling.after_s is None else time.monotonic() + telling.after_s
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            if deadline is not None and time.monotonic() >= deadline:
+                os.kill(pid, signal.SIGKILL)
+                ended = os.waitpid(pid, 0)
+                break
+            time.sleep(0.005)
+        print(os.waitstatus_to_exitcode(ended[1]), flush=True)
+
+
+def to_line(telling: Telling) -> str:
+    """For the nursery."""
+    return json.dumps(asdict(telling))
+
+
+if __name__ == "__main__":
+    _nursery(sys.stdin.readline)
