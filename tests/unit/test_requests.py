@@ -81,3 +81,13 @@ def test_a_request_comes_out_of_json_as_it_went_in() -> None:
     )
 
     assert from_json(Request, to_json(request)) == request
+
+
+def test_a_share_of_a_request_is_replayed_under_a_name_of_its_own() -> None:
+    request = for_item(subscription_ids=["sub_a", "sub_b"])
+    shares = [request.narrowed(subscription_id=one, item_id=request.item_ids[0]) for one in request.subscription_ids]
+
+    assert len({request.id, *(share.replayed(now=NOW).id for share in shares)}) == 3
+    assert [share.subscription_ids for share in shares] == [("sub_a",), ("sub_b",)]
+    assert shares[0].narrowed(subscription_id="sub_a", item_id=request.item_ids[0]) is shares[0]
+    assert shares[0].replayed(now=NOW).root == shares[0].id
