@@ -27,7 +27,13 @@ _ABOUT = (
 def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> FastAPI:
     """The HTTP API of this house. It starts no worker and closes nothing: who built the house does."""
     settings = imagery.settings
-    app = FastAPI(title="imagery", version=package.__version__, description=_ABOUT, redoc_url=None)
+    app = FastAPI(
+        title="imagery",
+        version=package.__version__,
+        description=_ABOUT,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: f"{(route.tags or ['root'])[0]}_{route.name}",
+    )
     routers = [module.router for module in (service, subscriptions, failures, work)]
     app.state.imagery = imagery
     app.state.routes = [route for router in routers for route in router.routes]

@@ -74,7 +74,7 @@ _EXAMPLE: dict[str, Any] = {
         "coordinates": [[[15.4, 46.1], [15.41, 46.1], [15.41, 46.11], [15.4, 46.11], [15.4, 46.1]]],
     },
     "provider": "earth-search",
-    "collection": "sentinel-2-c1-l2a",
+    "collection": "sentinel-2-l2a",
     "assets": ["red", "nir"],
     "start_at": "2026-04-01T00:00:00Z",
     "filters": {"max_cloud_cover": 40},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -14,12 +14,16 @@ from imagery.api.problems import documented
 from imagery.api.views import FailurePage, FailureView
 from imagery.model.failure import FailureQuery
 
+_FIRST: dict[str, Any] = {
+    "links": {"get": {"operationId": "failures_get", "parameters": {"failure_id": "$response.body#/failures/0/id"}}}
+}
+
 router = APIRouter(prefix="/v1/failures", tags=["failures"])
 
 _Name = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
-@router.get("", responses=documented())
+@router.get("", responses={200: _FIRST, **documented()})
 def find(
     *,
     request: Request,
