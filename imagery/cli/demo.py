@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagery.cli.aoi_file import read_aoi
+from imagery.cli.group import report
 from imagery.cli.options import AsJson, parse_end, parse_list, parse_start
 from imagery.cli.printing import Printer, percent
 from imagery.errors import InvalidInput
@@ -72,7 +73,7 @@ def demo(
         _print(Printer(as_json=as_json), running, summary)
         trouble = _trouble(running, progress, summary)
         if trouble:
-            typer.echo(f"error: {trouble}", err=True)
+            report("DemoFailed", trouble, as_json=as_json)
             raise typer.Exit(1)
         if stay if stay is not None else sys.stdout.isatty():
             _stay(running)
@@ -87,9 +88,13 @@ def _follow(running: Demo) -> Progress:
         typer.echo(f"note: {remark}", err=True)
     typer.echo(f"subscription {running.subscription.id}", err=True)
     progress = look_at(running.imagery, running.subscription)
-    with progress_display() as display:
-        for progress in running.follow():
-            display.show(progress)
+    try:
+        with progress_display() as display:
+            for progress in running.follow():
+                display.show(progress)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise
     return progress
 
 

@@ -125,18 +125,22 @@ def test_without_a_service_the_one_who_waits_does_the_work(tmp_path: Path, provi
     assert listed[0]["outcomes"]["delivered"] == 12
 
 
-def test_a_restarted_service_goes_on_with_what_was_queued(tmp_path: Path, provider: str, field: Path) -> None:
-    wishes = ("--start", "2026-04-01", "--assets", "scl", "--json")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_service_stopped_at_work_goes_on_where_it_was(
+    tmp_path: Path, provider: str, field: Path, number: signal.Signals, code: int
+) -> None:
+    wishes = ("--start", "2026-04-01", "--json")
     made = json.loads(_run(tmp_path, provider, "subscriptions", "create", str(field), *wishes).stdout)
     with _serve(tmp_path, provider) as (process, _):
         time.sleep(0.5)
-        process.kill()
+        process.send_signal(number)
         process.wait(STOP_S)
 
     with _serve(tmp_path, provider):
         outcomes = _settled(tmp_path, provider, made["id"])
 
-    assert outcomes["delivered"] == 12
+    assert process.returncode == code
+    assert outcomes == {"waiting": 0, "delivered": 12, "skipped": 0, "failed": 0}
 
 
 def test_while_the_provider_is_down_a_subscription_is_taken_and_waits(tmp_path: Path, field: Path) -> None:
