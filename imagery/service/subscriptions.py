@@ -131,6 +131,8 @@ class Subscriptions:
         self._refuse_stale(subscription, expected_version)
         if subscription.status is SubscriptionStatus.MARKED_FOR_DELETION:
             raise StatusConflict("the subscription is marked for deletion; restore it first")
+        if not changes:
+            return subscription
         unchangeable = sorted(set(changes) - CHANGEABLE)
         if unchangeable:
             raise SubscriptionInvalid(
