@@ -191,10 +191,11 @@ def _delete_checker(settings: Settings, neighbours: Neighbours) -> DeleteChecker
 
 
 def _orchestrator(data_dir: Path, neighbours: Neighbours, settings: Settings) -> EmbeddedOrchestrator:
+    tasks = steps(neighbours)
     return EmbeddedOrchestrator(
         data_dir / "executions.db",
-        load_definition(read_definition()),
-        steps(neighbours),
+        load_definition(read_definition(), resources=tasks),
+        tasks,
         threads=settings.concurrency,
         clock=neighbours.clock,
     )

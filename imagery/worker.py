@@ -19,6 +19,9 @@ DISPATCH_EVERY = timedelta(seconds=0.2)
 DRAIN = timedelta(seconds=20)
 """How long work under way is given when the service stops; what is not done by then is done again at the next start."""
 
+HISTORY_KEPT = timedelta(days=90)
+"""What an execution went through is kept as long as Step Functions keeps it; that it ran is kept for ever."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -67,4 +70,6 @@ class Worker:
         self.imagery.update_checker.run(now=self.imagery.clock())
 
     def _check_deletions(self) -> None:
-        self.imagery.delete_checker.run(now=self.imagery.clock())
+        now = self.imagery.clock()
+        self.imagery.delete_checker.run(now=now)
+        self.imagery.engine.forget(now - HISTORY_KEPT)
