@@ -185,7 +185,7 @@ class Engine(Protocol):
         """Take up all unfinished executions. Raises AlreadyRunning if another process is at work on them."""
 
     def forget(self, before: datetime) -> int:
-        """Drop the histories of executions that ended before this; gives how many. They never start again all the same."""
+        """Drop the histories of executions that ended before this; gives how many. None of them can start again."""
 
     def close(self, timeout_s: float) -> None:
         """Begin nothing new, give what is under way so long, then stop; the rest goes on at the next start."""
