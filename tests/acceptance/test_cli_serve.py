@@ -67,6 +67,15 @@ def test_ctrl_c_stops_it_too(tmp_path: Path, provider: str) -> None:
     assert process.returncode == 0
 
 
+def test_being_told_twice_does_not_cut_the_end_short(tmp_path: Path, provider: str) -> None:
+    with _serve(tmp_path, provider) as (process, _):
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+
+    assert process.returncode == 0
+
+
 def test_people_are_told_how_to_make_the_first_key(tmp_path: Path, provider: str) -> None:
     with _process(tmp_path, provider, "serve", "--port", "0") as process:
         said = [process.stdout.readline() for _ in range(7)]  # type: ignore[union-attr]
