@@ -43,9 +43,10 @@ class Worker:
         """Take no new work, let what is under way finish within `drain`, and come to rest."""
         self._stopping.set()
         deadline = time.monotonic() + to_seconds(drain)
+        # The engine first: a check that waits for a slow provider must not use up what the work under way is given.
+        self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
 
     def _every(self, name: str, interval: timedelta, trip: Callable[[], None]) -> None:
         def loop() -> None:
@@ -67,7 +68,7 @@ class Worker:
         self.imagery.dispatcher.run_once()
 
     def _check_updates(self) -> None:
-        self.imagery.update_checker.run(now=self.imagery.clock())
+        self.imagery.update_checker.run(now=self.imagery.clock(), is_stopping=self._stopping.is_set)
 
     def _check_deletions(self) -> None:
         now = self.imagery.clock()

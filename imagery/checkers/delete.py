@@ -50,6 +50,8 @@ class DeleteChecker:
             report = replace(report, ended=report.ended + self._end_if_over(subscription, now))
         for subscription in self._all(SubscriptionQuery(delete_before=now)):
             try:
+                if not self._is_due(subscription.id, now):
+                    continue  # restored since the list was read
                 items, objects = self.remove(subscription)
             except ImageryError as error:
                 logger.warning("removal failed: %s", error, extra={"subscription_id": subscription.id})
@@ -76,6 +78,13 @@ class DeleteChecker:
             "subscription removed", extra={"subscription_id": subscription.id, "items": items, "objects": objects}
         )
         return items, objects
+
+    def _is_due(self, subscription_id: str, now: datetime) -> bool:
+        try:
+            delete_at = self.subscriptions.get(subscription_id).delete_at
+        except SubscriptionUnknown:
+            return False
+        return delete_at is not None and delete_at <= now
 
     def _end_if_over(self, subscription: Subscription, now: datetime) -> bool:
         through = subscription.checked_through

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -43,21 +43,38 @@ class UpdateChecker:
     queue: ProcessingQueue
     late_arrivals: timedelta
 
-    def run(self, *, now: datetime) -> UpdateReport:
-        """Check all that are due. One provider's trouble does not keep the others' subscriptions from being checked."""
+    def run(self, *, now: datetime, is_stopping: Callable[[], bool] = lambda: False) -> UpdateReport:
+        """Check all that are due, until told to stop.
+
+        One provider's trouble does not keep the others' subscriptions from being checked, nor one subscription's the
+        others': a provider that does not answer is left alone until the next run.
+        """
         report = UpdateReport()
+        silent: set[str] = set()
         for subscription in self._due(now):
-            try:
-                requested = self.check(subscription, now=now)
-            except ProviderError as error:
-                logger.warning(
-                    "check failed: %s", error, extra={"subscription_id": subscription.id, "error": type(error).__name__}
-                )
+            if is_stopping():
+                break
+            requested = None if subscription.provider in silent else self._checked(subscription, silent, now=now)
+            if requested is None:
                 report = replace(report, failed=report.failed + 1)
-                continue
-            report = replace(report, checked=report.checked + 1, requested=report.requested + requested)
+            else:
+                report = replace(report, checked=report.checked + 1, requested=report.requested + requested)
         logger.info("update check finished", extra={"checked": report.checked, "requested": report.requested})
         return report
+
+    def _checked(self, subscription: Subscription, silent: set[str], *, now: datetime) -> int | None:
+        """As `check`; None when it could not be done, and its provider among the silent if that did not answer."""
+        about = {"subscription_id": subscription.id}
+        try:
+            return self.check(subscription, now=now)
+        except ProviderError as error:
+            logger.warning("check failed: %s", error, extra={**about, "error": type(error).__name__})
+            if error.retryable:
+                silent.add(subscription.provider)
+        except Exception:
+            # One subscription that cannot be checked must not keep all others from it; the next run tries again.
+            logger.exception("check failed", extra=about)
+        return None
 
     def check(self, subscription: Subscription, *, now: datetime) -> int:
         """Ask for every item published since the last check; gives how many.
@@ -87,7 +104,11 @@ class UpdateChecker:
 
     def _is_due(self, subscription: Subscription, now: datetime) -> bool:
         if subscription.provider not in self.providers:
-            logger.warning("no such provider is set up", extra={"subscription_id": subscription.id})
+            logger.warning(
+                "no provider %s is set up; add it to IMAGERY_STAC_PROVIDERS, or delete the subscription",
+                subscription.provider,
+                extra={"subscription_id": subscription.id},
+            )
             return False
         through = subscription.checked_through
         if through is None:

@@ -61,18 +61,23 @@ class Request:
         item_updated_at: datetime | None,
         subscription_ids: Iterable[str],
         now: datetime,
+        attempt: int = 1,
     ) -> Request:
-        """Make one item for these subscriptions. The same item, state of it and subscriptions give the same id."""
+        """Make one item for these subscriptions.
+
+        The same item, state of it, subscriptions and attempt give the same id.
+        """
         ids = tuple(sorted(subscription_ids))
         state = format_instant(item_updated_at) if item_updated_at else ""
         return cls(
-            id=_name("item", provider, collection, item_id, state, *ids),
+            id=_numbered(_name("item", provider, collection, item_id, state, *ids), attempt),
             kind=kind,
             priority=priority,
             provider=provider,
             collection=collection,
             subscription_ids=ids,
             item_ids=(item_id,),
+            attempt=attempt,
             created_at=now,
         )
 
@@ -86,10 +91,11 @@ class Request:
         collection: str,
         window: Window,
         subscription_id: str,
+        version: int,
         now: datetime,
     ) -> Request:
-        """Look for everything acquired in a window over one subscription's AOI."""
-        span = (format_instant(window.start_at), format_instant(window.end_at))
+        """Look for everything acquired in a window over one subscription's AOI, as its owner left it at `version`."""
+        span = (format_instant(window.start_at), format_instant(window.end_at), str(version))
         return cls(
             id=_name("window", provider, collection, subscription_id, *span),
             kind=kind,
@@ -103,10 +109,18 @@ class Request:
 
     def replayed(self, *, now: datetime) -> Request:
         """The same work, tried once more, at its old priority."""
-        root = self.id.partition("-")[0]
-        return replace(
-            self, id=f"{root}-{self.attempt + 1}", kind=RequestKind.REPLAY, attempt=self.attempt + 1, created_at=now
-        )
+        again = self.attempt + 1
+        return replace(self, id=_numbered(self.id, again), kind=RequestKind.REPLAY, attempt=again, created_at=now)
+
+
+def attempt_of(request_id: str) -> int:
+    """Which attempt at its work a request of this id was."""
+    return int(request_id.partition("-")[2] or 1)
+
+
+def _numbered(request_id: str, attempt: int) -> str:
+    root = request_id.partition("-")[0]
+    return root if attempt == 1 else f"{root}-{attempt}"
 
 
 def _name(*parts: str) -> str:

@@ -55,7 +55,7 @@ def record_failure(
 ) -> None:
     """Keep a failed execution's request, and mark in the ledger what its subscribers do not get. Safe to repeat."""
     request = from_dict(Request, payload["request"])
-    error, cause = payload["error"]["Error"], parse_cause(payload["error"]["Cause"])
+    error, cause = str(payload["error"]["Error"]), parse_cause(payload["error"]["Cause"])
     failure = Failure(
         id=execution_id,
         request=request,
@@ -89,12 +89,12 @@ def as_failure(outcome: Outcome, request: Request, *, owner: str) -> Failure:
     )
 
 
-def parse_cause(cause: str) -> str:
-    """The sentence in a Lambda's cause, which is JSON text; any other cause as it is."""
+def parse_cause(cause: object) -> str:
+    """The sentence in a Lambda's cause, which is JSON text; any other cause as it is; "" when there was none."""
     try:
-        message = json.loads(cause)["errorMessage"]
+        message = json.loads(str(cause))["errorMessage"]
     except (ValueError, TypeError, KeyError):
-        return cause
+        return "" if cause is None else str(cause)
     return str(message)
 
 

@@ -145,10 +145,13 @@ class Subscriptions:
             raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
         if "assets" in changes:
             changed = replace(changed, assets=self._checked_assets(changed))
-        if changed.status is SubscriptionStatus.ACTIVE:
-            changed = replace(changed, delete_at=None)
         _refuse_empty_window(changed)
+        if changed.status is SubscriptionStatus.ENDED and not _is_over(changed, self.clock()):
+            changed = replace(changed, status=SubscriptionStatus.ACTIVE)
+        if changed.status is not SubscriptionStatus.ENDED:
+            changed = replace(changed, delete_at=None)
         self.store.replace(changed)
+        self._catch_up(subscription, changed)
         return changed
 
     def delete(self, caller: Caller, subscription_id: str, *, expected_version: int | None = None) -> Subscription:
@@ -171,6 +174,7 @@ class Subscriptions:
             raise StatusConflict(f"the subscription is {subscription.status}, not marked for deletion")
         restored = subscription.changed(now=self.clock(), status=SubscriptionStatus.ACTIVE, delete_at=None)
         self.store.replace(restored)
+        self._catch_up(subscription, restored)
         return restored
 
     def outcomes(self, caller: Caller, query: OutcomeQuery) -> Page[Outcome]:
@@ -182,6 +186,16 @@ class Subscriptions:
         """How many acquisitions ended how."""
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
+
+    def _catch_up(self, before: Subscription, after: Subscription) -> None:
+        """Look again at the whole window where checks have passed over what is wanted now."""
+        was_idle = before.status is not SubscriptionStatus.ACTIVE
+        reaches_further = before.end_at is not None and (after.end_at is None or after.end_at > before.end_at)
+        if after.status is not SubscriptionStatus.ACTIVE or not (was_idle or reaches_further):
+            return
+        until = after.updated_at if after.end_at is None else min(after.updated_at, after.end_at)
+        if until >= after.start_at:
+            self.queue.send([_window_request(after, RequestKind.UPDATE, after.priority, until=until)])
 
     def _filled_in(self, caller: Caller, new: NewSubscription, *, aoi: Aoi, now: datetime) -> Subscription:
         if new.destination is not None and not _DESTINATION.fullmatch(new.destination):
@@ -228,15 +242,24 @@ def first_request(subscription: Subscription) -> Request | None:
         until = min(until, subscription.end_at)
     if until < subscription.start_at:
         return None
+    return _window_request(subscription, RequestKind.INITIAL, Priority.HIGH, until=until)
+
+
+def _window_request(subscription: Subscription, kind: RequestKind, priority: Priority, *, until: datetime) -> Request:
     return Request.for_window(
-        kind=RequestKind.INITIAL,
-        priority=Priority.HIGH,
+        kind=kind,
+        priority=priority,
         provider=subscription.provider,
         collection=subscription.collection,
         window=Window(start_at=subscription.start_at, end_at=until),
         subscription_id=subscription.id,
-        now=subscription.created_at,
+        version=subscription.version,
+        now=subscription.updated_at,
     )
+
+
+def _is_over(subscription: Subscription, now: datetime) -> bool:
+    return subscription.end_at is not None and subscription.end_at < now
 
 
 def _refuse_empty_window(subscription: Subscription) -> None:

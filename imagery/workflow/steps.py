@@ -14,7 +14,7 @@ import pystac
 from imagery.errors import CollectionUnknown, ProviderRefused, ProviderUnknown, SubscriptionUnknown
 from imagery.items import collection_for
 from imagery.model.codec import from_dict
-from imagery.model.outcome import OutcomeStatus
+from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Subscription, SubscriptionStatus
@@ -92,13 +92,13 @@ def planet_provider(_payload: Payload) -> dict[str, Any]:
 def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     """Publish the items whose objects were written, then put every outcome in the ledger: in this order, always."""
     request = from_dict(Request, payload["request"])
-    entries = [entry for entry in map(Entry.from_payload, payload["entries"]) if _still_there(entry, neighbours)]
+    entries = [entry for entry in map(Entry.from_payload, payload["entries"]) if _is_wanted(entry, neighbours)]
     items = [_read_item(entry.item_key, neighbours) for entry in entries if entry.item_key is not None]
     if items:
         _publish(items, request, neighbours)
     now = neighbours.clock()
     for entry in entries:
-        outcome = replace(entry.outcome, updated_at=now)
+        outcome = _with_earlier_delivery(replace(entry.outcome, updated_at=now), neighbours)
         if outcome.status is OutcomeStatus.FAILED:
             neighbours.failures.add(as_failure(outcome, request, owner=_owner(outcome.subscription_id, neighbours)))
         neighbours.ledger.record(outcome)
@@ -170,15 +170,32 @@ def _subscriptions(request: Request, neighbours: Neighbours) -> list[Subscriptio
     return found
 
 
-def _still_there(entry: Entry, neighbours: Neighbours) -> bool:
-    """False for a subscription removed meanwhile; what was written for it is removed too."""
+def _is_wanted(entry: Entry, neighbours: Neighbours) -> bool:
+    """False for a subscription removed meanwhile, whose objects are removed too, and for a state that was overtaken."""
+    outcome = entry.outcome
     try:
-        neighbours.subscriptions.get(entry.outcome.subscription_id)
+        neighbours.subscriptions.get(outcome.subscription_id)
     except SubscriptionUnknown:
         if entry.item_key is not None:
             neighbours.objects.remove_prefix(entry.item_key.rpartition("/")[0])
         return False
-    return True
+    row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
+    if row is None or row.source_updated_at is None or outcome.source_updated_at is None:
+        return True
+    return outcome.source_updated_at >= row.source_updated_at
+
+
+def _with_earlier_delivery(outcome: Outcome, neighbours: Neighbours) -> Outcome:
+    """A changed source item that is not delivered leaves the clip of its earlier state published: the row says so."""
+    row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
+    if outcome.status is OutcomeStatus.DELIVERED or row is None or row.published_item_id is None:
+        return outcome
+    return replace(
+        outcome,
+        explanation=f"{outcome.explanation}; what was delivered before stays",
+        published_item_id=row.published_item_id,
+        published_collection=row.published_collection,
+    )
 
 
 def _owner(subscription_id: str, neighbours: Neighbours) -> str:

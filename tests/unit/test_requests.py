@@ -77,6 +77,7 @@ def test_a_request_comes_out_of_json_as_it_went_in() -> None:
         collection="sentinel-2-l2a",
         window=Window(start_at=NOW - timedelta(days=3), end_at=NOW),
         subscription_id="sub_a",
+        version=1,
         now=NOW,
     )
 

@@ -45,6 +45,7 @@ def window_request(house: House, subscription: Subscription) -> Request:
         collection="sentinel-2-l2a",
         window=Window(start_at=subscription.start_at, end_at=now),
         subscription_id=subscription.id,
+        version=subscription.version,
         now=now,
     )
 
