@@ -18,6 +18,7 @@ from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.checkers.delete import DeleteChecker
 from imagery.checkers.update import UpdateChecker
+from imagery.errors import SettingsInvalid
 from imagery.model.access import Caller
 from imagery.objects import open_objects
 from imagery.orchestrators.embedded.definition import load_definition
@@ -94,8 +95,7 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
     Raises SettingsInvalid when something set cannot be used.
     """
     with ExitStack() as closing:
-        data_dir = settings.data_dir.absolute()
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = _made(settings.data_dir.absolute())
         database = closing.enter_context(Database(data_dir / "imagery.db"))
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
@@ -122,6 +122,17 @@ def build(settings: Settings, *, clock: Clock = now_utc) -> Imagery:
             ),
             _closing=closing.pop_all(),
         )
+
+
+def _made(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"{data_dir} cannot be the data directory ({error.strerror}); choose another",
+            field="IMAGERY_DATA_DIR",
+        ) from error
+    return data_dir
 
 
 def _neighbours(

@@ -229,9 +229,9 @@ class Subscriptions:
 
     def _refuse_stale(self, subscription: Subscription, expected_version: int | None) -> None:
         if expected_version is not None and expected_version != subscription.version:
+            saw = f"you saw {expected_version}" if expected_version else "the ETag you sent is none of it"
             raise VersionConflict(
-                f"the subscription is at version {subscription.version}, you saw {expected_version}; "
-                "read it again and repeat your change"
+                f"the subscription is at version {subscription.version}, {saw}; read it again and repeat your change"
             )
 
 
