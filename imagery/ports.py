@@ -17,8 +17,8 @@ import pystac
 from imagery.model.access import ApiKey
 from imagery.model.control import Pause, Usage
 from imagery.model.deletion import Deletion, DeletionQuery
-from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, HistoryEvent
 from imagery.model.event import Attempt, Delivery, DeliveryLog, Event, EventQuery
+from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, HistoryEvent
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
 from imagery.model.look import Look
@@ -344,6 +344,9 @@ class Engine(Protocol):
 
     def start_working(self) -> None:
         """Take up all unfinished executions. Raises AlreadyRunning if another process is at work on them."""
+
+    def forget(self, before: datetime) -> int:
+        """Drop the histories of executions that ended before this; gives how many. None of them can start again."""
 
     def close(self, timeout_s: float) -> None:
         """Begin nothing new, give what is under way so long, then stop; the rest goes on at the next start."""

@@ -113,14 +113,16 @@ class Settings(BaseSettings):
             raise SettingsInvalid(
                 f"unknown setting {strangers[0]}; known are {', '.join(sorted(known))}", field=strangers[0]
             )
-        values = {name: env[key] for key, name in known.items() if key in env}
+        # A variable set to nothing is one that a script forgot to fill: it must not become the current folder.
+        values = {name: env[key] for key, name in known.items() if env.get(key)}
         try:
             return cls(**{**_parsed(values), **{k: v for k, v in overrides.items() if v is not None}})
         except ValidationError as error:
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper()
+            hint = "; write seconds (300) or ISO 8601 (PT5M)" if first["type"].startswith("time_delta") else ""
             # The value is left out on purpose: it may be a secret.
-            raise SettingsInvalid(f"{name}: {first['msg']}", field=name) from None
+            raise SettingsInvalid(f"{name}: {first['msg']}{hint}", field=name) from None
 
     @classmethod
     def settings_customise_sources(

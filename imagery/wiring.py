@@ -23,6 +23,7 @@ from imagery.checkers.feed import FeedReader
 from imagery.checkers.reconcile import Reconciler
 from imagery.checkers.removal import Removal
 from imagery.checkers.update import UpdateChecker
+from imagery.errors import SettingsInvalid
 from imagery.model.access import Caller
 from imagery.notifiers.addresses import AddressPolicy
 from imagery.notifiers.webhook import WebhookNotifier
@@ -48,8 +49,8 @@ from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
 from imagery.service.collections import CollectionDirectory
-from imagery.service.deliverer import Deliverer
 from imagery.service.days import Days
+from imagery.service.deliverer import Deliverer
 from imagery.service.discovery import Asker
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
@@ -146,8 +147,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
     `sleep` is how providers are waited for between two tries. Raises SettingsInvalid when something set cannot be used.
     """
     with ExitStack() as closing:
-        data_dir = settings.data_dir.absolute()
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = _made(settings.data_dir.absolute())
         database = closing.enter_context(Database(data_dir / "imagery.db"))
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
@@ -199,6 +199,17 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
             ),
             _closing=closing.pop_all(),
         )
+
+
+def _made(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"{data_dir} cannot be the data directory ({error.strerror}); choose another",
+            field="IMAGERY_DATA_DIR",
+        ) from error
+    return data_dir
 
 
 def _neighbours(
@@ -400,10 +411,11 @@ def _delete_checker(
 
 
 def _orchestrator(data_dir: Path, neighbours: Neighbours, settings: Settings) -> EmbeddedOrchestrator:
+    tasks = steps(neighbours)
     return EmbeddedOrchestrator(
         data_dir / "executions.db",
-        load_definition(read_definition()),
-        steps(neighbours),
+        load_definition(read_definition(), resources=tasks),
+        tasks,
         threads=settings.concurrency,
         clock=neighbours.clock,
     )

@@ -24,6 +24,9 @@ SETTLE = timedelta(minutes=10)
 DRAIN = timedelta(seconds=20)
 """How long work under way is given when the service stops; what is not done by then is done again at the next start."""
 
+HISTORY_KEPT = timedelta(days=90)
+"""What an execution went through is kept as long as Step Functions keeps it; that it ran is kept for ever."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -49,10 +52,11 @@ class Worker:
         """Take no new work, let what is under way finish within `drain`, and come to rest."""
         self._stopping.set()
         deadline = time.monotonic() + to_seconds(drain)
+        # The engine first: a check that waits for a slow provider must not use up what the work under way is given.
+        self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
+        self.imagery.deliverer.close(max(0.0, deadline - time.monotonic()))
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        self.imagery.deliverer.close(max(0.0, deadline - time.monotonic()))
-        self.imagery.engine.close(max(0.0, deadline - time.monotonic()))
 
     def _every(
         self, name: str, interval: timedelta, trip: Callable[[], None], *, after: timedelta = timedelta(0)
@@ -91,4 +95,6 @@ class Worker:
     def _check_deletions(self) -> None:
         if self.imagery.admission.paused() is not None:
             return  # whoever pressed the stop wants to find things as they are
-        self.imagery.delete_checker.run(now=self.imagery.clock())
+        now = self.imagery.clock()
+        self.imagery.delete_checker.run(now=now)
+        self.imagery.engine.forget(now - HISTORY_KEPT)

@@ -22,7 +22,7 @@ def etag_of(subscription: Subscription, looks: Sequence[Look] = ()) -> str:
 
 
 def expected_version(if_match: str | None, subscription: Subscription) -> int | None:
-    """The version a caller means to change; None: whichever there is.
+    """The version a caller means to change; None: whichever there is. 0 for a tag that is none of ours.
 
     Only the version counts: a check that moved on in between takes nothing from the caller. A weak tag never matches.
     """

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from imagery.errors import SubscriptionInvalid
 from imagery.model.codec import parse_instant
 from imagery.model.subscription import Filters, Priority, Subscription, SubscriptionStatus
 from imagery.service.subscriptions import NewSubscription
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
+MAX_LABELS = 50
 EARLIEST_YEAR, LATEST_YEAR = 1950, 2200
 
 Bbox = tuple[float, float, float, float]
@@ -45,7 +47,23 @@ Instant = Annotated[
 ]
 
 _Text = Annotated[str, Field(min_length=1, max_length=256)]
-_Assets = Annotated[list[_Text], Field(max_length=100, description="Asset keys; none: the collection's usual ones.")]
+
+
+def _each_once(assets: list[str]) -> list[str]:
+    if len(set(assets)) < len(assets):
+        raise ValueError("name each asset once")
+    return assets
+
+
+_Assets = Annotated[
+    list[_Text],
+    AfterValidator(_each_once),
+    Field(
+        max_length=100,
+        description="Asset keys; none: the collection's usual ones.",
+        json_schema_extra={"uniqueItems": True},
+    ),
+]
 _LabelKey = Annotated[str, Field(min_length=1, max_length=64)]
 _LabelValue = Annotated[str, Field(max_length=256)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -86,7 +104,7 @@ _EXAMPLE: dict[str, Any] = {
         "coordinates": [[[15.4, 46.1], [15.41, 46.1], [15.41, 46.11], [15.4, 46.11], [15.4, 46.1]]],
     },
     "provider": "earth-search",
-    "collection": "sentinel-2-c1-l2a",
+    "collection": "sentinel-2-l2a",
     "assets": ["red", "nir"],
     "start_at": "2026-04-01T00:00:00Z",
     "filters": {"max_cloud_cover": 40},
@@ -115,7 +133,7 @@ class SubscriptionBody(BaseModel):
     destination: str | None = Field(
         default=None, min_length=1, max_length=200, description="Prefix in the object store. null: the id alone."
     )
-    labels: Annotated[dict[_LabelKey, _LabelValue], Field(max_length=50)] | None = Field(
+    labels: Annotated[dict[_LabelKey, _LabelValue], Field(max_length=MAX_LABELS)] | None = Field(
         default=None, description="Your own words; kept and given back."
     )
 
@@ -154,7 +172,7 @@ class SubscriptionPatch(BaseModel):
     filters: FiltersBody | None = None
     priority: Priority | None = None
     status: Literal["active", "paused"] | None = None
-    labels: Annotated[dict[_LabelKey, _LabelValue | None], Field(max_length=50)] | None = None
+    labels: Annotated[dict[_LabelKey, _LabelValue | None], Field(max_length=2 * MAX_LABELS)] | None = None
     webhook: WebhookBody | None = None
 
     def changes_of(self, subscription: Subscription) -> dict[str, Any]:
@@ -184,7 +202,10 @@ class SubscriptionPatch(BaseModel):
     def _labels(self, present: Mapping[str, str]) -> dict[str, str]:
         if self.labels is None:
             return {}
-        return {key: value for key, value in {**present, **self.labels}.items() if value is not None}
+        merged = {key: value for key, value in {**present, **self.labels}.items() if value is not None}
+        if len(merged) > MAX_LABELS:
+            raise SubscriptionInvalid(f"a subscription has up to {MAX_LABELS} labels", field="/labels")
+        return merged
 
 
 def _bbox(value: object) -> Bbox:

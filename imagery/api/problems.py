@@ -102,6 +102,13 @@ def _offered() -> dict[str, Kind]:
 
 _OF_HTTP = (
     Kind(
+        name="key-unknown",
+        title="No valid API key",
+        status=401,
+        description="All under /v1 needs a key in a header: Authorization: Bearer <key>, or X-API-Key: <key>. "
+        "Whoever runs the service makes one with `imagery keys create`.",
+    ),
+    Kind(
         name="request-malformed",
         title="The request cannot be read",
         status=400,
@@ -158,6 +165,7 @@ _BY_STATUS = {kind.status: kind for kind in _OF_HTTP}
 def from_error(request: Request, error: ImageryError) -> JSONResponse:
     """The answer to an error of ours."""
     kind = kind_of(type(error))
+    kind = KINDS.get(kind.name, kind)
     if isinstance(error, errors.VersionConflict) and "if-match" in request.headers:
         kind = KINDS["version-mismatch"]
     if kind.status == 500:

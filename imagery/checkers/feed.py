@@ -26,6 +26,7 @@ from itertools import islice
 
 import pystac
 
+from imagery.errors import ProviderAnswerInvalid
 from imagery.model.codec import format_instant
 from imagery.model.feed import FeedCursor
 from imagery.model.request import RequestKind
@@ -139,7 +140,11 @@ class _Reading:
 
     def takes(self, item: pystac.Item) -> bool:
         """Whether this state of the item was not taken before."""
-        updated = updated_at(item) or self.now
+        try:
+            updated = updated_at(item) or self.now
+        except ProviderAnswerInvalid as error:
+            logger.warning("item passed over: %s", error, extra={"item": item.id})
+            return False
         change = f"{item.id}@{format_instant(updated)}"
         is_new = change not in self._seen
         self._seen[change] = updated

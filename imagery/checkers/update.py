@@ -64,7 +64,7 @@ class UpdateChecker:
         for name, collection in self.subscriptions.feeds():
             provider = self.providers.get(name)
             if provider is None:
-                logger.warning("no such provider is set up", extra={"provider": name})
+                logger.warning("no provider %s is set up; add it to IMAGERY_STAC_PROVIDERS, or delete its users", name)
                 continue
             try:
                 read = self.reader.read(provider, name=name, collection=collection, now=now)
@@ -72,6 +72,10 @@ class UpdateChecker:
                 report = self._search(provider, name, collection, report, now)
             except ProviderError as error:
                 report = _failed(report, error, provider=name, collection=collection)
+            except Exception:
+                # One feed that cannot be read must not keep all others from it; the next check tries again.
+                logger.exception("check failed", extra={"provider": name, "collection": collection})
+                report = replace(report, failed=report.failed + 1)
             else:
                 report = replace(report, feeds=report.feeds + 1, requested=report.requested + read.requested)
         logger.info("update check finished", extra={"feeds": report.feeds, "requested": report.requested})
@@ -111,6 +115,8 @@ class UpdateChecker:
                 requested = self._search_group(provider, group, now)
             except ProviderError as error:
                 report = _failed(report, error, subscription_id=group.members[0].id)
+                if error.retryable:
+                    break  # it does not answer: asking it for all the others too would take hours
                 continue
             report = replace(report, searched=report.searched + 1, requested=report.requested + requested)
         return report

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagery.cli.aoi_file import read_aoi
+from imagery.cli.group import report
 from imagery.cli.options import AsJson, parse_end, parse_list, parse_start
 from imagery.cli.printing import Printer, percent
 from imagery.errors import InvalidInput
@@ -50,6 +49,7 @@ def demo(
         raise InvalidInput("--feature names a feature of the file given with --aoi", field="--feature")
     from imagery.demo import Wishes, open_demo
     from imagery.demo.summary import summarise, to_document
+    from imagery.serving.stopping import stopping_on_signals
 
     wishes = Wishes(
         state_dir=state_dir,
@@ -64,18 +64,20 @@ def demo(
         fresh=fresh,
     )
     _leave_loopback_alone(os.environ)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with open_demo(wishes) as running:
+    with stopping_on_signals(interrupts=True) as stop, open_demo(wishes) as running:
         progress = _follow(running)
         summary = summarise(running)
         Printer(as_json=as_json).document(to_document(running, summary))
         _print(Printer(as_json=as_json), running, summary)
         trouble = _trouble(running, progress, summary)
         if trouble:
-            typer.echo(f"error: {trouble}", err=True)
+            report("DemoFailed", trouble, as_json=as_json)
             raise typer.Exit(1)
         if stay if stay is not None else sys.stdout.isatty():
-            _stay(running)
+            stop.interrupts = False
+            typer.echo(f"\nserving {running.stac_url} until Ctrl-C", err=True)
+            stop.wait()
+            typer.echo("stopping", err=True)
 
 
 def _follow(running: Demo) -> Progress:
@@ -87,9 +89,13 @@ def _follow(running: Demo) -> Progress:
         typer.echo(f"note: {remark}", err=True)
     typer.echo(f"subscription {running.subscription.id}", err=True)
     progress = look_at(running.imagery, running.subscription)
-    with progress_display() as display:
-        for progress in running.follow():
-            display.show(progress)
+    try:
+        with progress_display() as display:
+            for progress in running.follow():
+                display.show(progress)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise
     return progress
 
 
@@ -131,14 +137,6 @@ def _trouble(running: Demo, progress: Progress, summary: Summary) -> str | None:
     if not summary.rows:
         return "none of the scenes lies over the area in this time; choose another --aoi, or --start and --end"
     return None
-
-
-def _stay(running: Demo) -> None:
-    typer.echo(f"\nserving {running.stac_url} until Ctrl-C", err=True)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        typer.echo("stopping", err=True)
 
 
 def _leave_loopback_alone(environment: MutableMapping[str, str]) -> None:

@@ -55,9 +55,14 @@ class CommandGroup(TyperGroup):
 def report_error(error: ImageryError, *, as_json: bool) -> None:
     """One message on stderr; with `as_json` a JSON document of type, detail and field."""
     field = error.field if isinstance(error, InvalidInput) else None
-    detail = redact(str(error))
+    report(type(error).__name__, str(error), field=field, as_json=as_json)
+
+
+def report(kind: str, detail: str, *, field: str | None = None, as_json: bool) -> None:
+    """The same for what is no exception: work that was done, and ended badly."""
+    detail = redact(detail)
     if as_json:
-        document = {"error": {"type": type(error).__name__, "detail": detail, "field": field}}
+        document = {"error": {"type": kind, "detail": detail, "field": field}}
         typer.echo(json.dumps(document, ensure_ascii=False), err=True)
         return
     place = f" [{field}]" if field and field not in detail else ""
@@ -65,10 +70,7 @@ def report_error(error: ImageryError, *, as_json: bool) -> None:
 
 
 def _report_usage(error: Any, *, as_json: bool) -> None:
-    if as_json:
-        document = {"error": {"type": "Usage", "detail": redact(error.format_message()), "field": None}}
-        typer.echo(json.dumps(document, ensure_ascii=False), err=True)
-    elif isinstance(error, _UsageError):
+    if isinstance(error, _UsageError) and not as_json:
         error.show()
     else:
-        typer.echo(f"error: {error.format_message()}", err=True)
+        report("Usage", error.format_message(), as_json=as_json)

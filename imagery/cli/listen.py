@@ -58,18 +58,19 @@ def listen(
         return
     from imagery.notifiers.signing import parse_secret
     from imagery.serving.server import open_listener, serve, url_of
+    from imagery.serving.stopping import stopping_on_signals
 
     if secret is not None:
         parse_secret(secret)
     set_up_logging("WARNING")
-    with open_listener(host, port) as listener:
+    with stopping_on_signals() as stop, open_listener(host, port) as listener:
         url = url_of(listener)
 
         def say_where() -> None:
             printer.document({"event": "listening", "url": url, "verifies": secret is not None})
             printer.line(f"listening at {url}" + ("" if secret else "; give --secret to have signatures checked"))
 
-        serve(_app(Receiver(printer=printer, secret=secret)), listener, on_started=say_where)
+        serve(_app(Receiver(printer=printer, secret=secret)), listener, stop=stop, on_started=say_where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,11 +47,13 @@ def earth_search(
     from imagery.sandbox.faults import Faults, parse_rule
     from imagery.sandbox.opening import open_sandbox
     from imagery.serving.server import open_listener, serve, url_of
+    from imagery.serving.stopping import stopping_on_signals
 
     set_up_logging("WARNING")
     printer = Printer(as_json=as_json)
     faults = Faults(*map(parse_rule, fault or ()))
     with ExitStack() as closing:
+        stop = closing.enter_context(stopping_on_signals())
         workdir = Path(closing.enter_context(TemporaryDirectory(prefix="imagery-sandbox-")))
         listener = closing.enter_context(open_listener(host, port))
         scenes = open_sandbox(data, workdir, datetime.now(UTC))
@@ -64,4 +66,4 @@ def earth_search(
             printer.line(f"{count} scenes of {', '.join(collections)} at {url}")
             printer.line(f'Use it: IMAGERY_STAC_PROVIDERS=\'{{"earth-search": "{url}"}}\' imagery serve')
 
-        serve(create_app(scenes, faults=faults), listener, on_started=say_where)
+        serve(create_app(scenes, faults=faults), listener, stop=stop, on_started=say_where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,19 +37,21 @@ def serve(
     from imagery.api.app import create_app
     from imagery.serving.server import open_listener, url_of
     from imagery.serving.server import serve as serve_http
+    from imagery.serving.stopping import stopping_on_signals
     from imagery.wiring import build
     from imagery.worker import Worker
 
     settings = read_settings(host=host, port=port, data_dir=data_dir, log_level=log_level)
     set_up_logging(settings.log_level, as_json=log_json, known=secrets_in(os.environ))
-    with build(settings) as imagery:
+    with stopping_on_signals() as stop, build(settings) as imagery:
         worker = Worker(imagery=imagery)
         # Before the port, so that a second service on this data directory hears the true reason.
         worker.start()
         try:
             with open_listener(settings.host, settings.port) as listener:
                 url = settings.public_url or url_of(listener)
-                serve_http(create_app(imagery), listener, on_started=lambda: _say_where(imagery, url, as_json=as_json))
+                say_where = partial(_say_where, imagery, url, as_json=as_json)
+                serve_http(create_app(imagery), listener, stop=stop, on_started=say_where)
                 logger.info("stopping: finishing what is under way")
         finally:
             worker.stop()

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagery.cli.aoi_file import read_aoi
+from imagery.cli.group import report
 from imagery.cli.house import open_house
 from imagery.cli.options import AsJson, DataDir, parse_end, parse_labels, parse_list, parse_start
 from imagery.cli.printing import Printer
 from imagery.cli.subscriptions import as_document, facts
 from imagery.errors import AlreadyRunning
 from imagery.model.access import Caller
+from imagery.model.outcome import OutcomeStatus
 from imagery.model.subscription import Filters, Priority, Subscription
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def create(
     printer.pairs(facts(created.subscription))
     if created.subscription.webhook is not None:
         printer.pairs({"secret": f"{created.subscription.webhook.secret}  (shown this once)"})
-    _answer(progress, created.subscription)
+    _answer(progress, created.subscription, as_json=as_json)
 
 
 def _wait(imagery: Imagery, subscription: Subscription) -> Progress:
@@ -110,17 +112,15 @@ def _somebody_works(imagery: Imagery) -> Iterator[None]:
         worker.stop()
 
 
-def _answer(progress: Progress | None, subscription: Subscription) -> None:
+def _answer(progress: Progress | None, subscription: Subscription, *, as_json: bool) -> None:
     """Exit code 1 when the provider could not even be searched, or something failed for good."""
     if progress is None:
         return
-    from imagery.model.outcome import OutcomeStatus
-
     failed = progress.counts[OutcomeStatus.FAILED]
     if progress.trouble:
-        typer.echo(f"error: the first look at the provider failed: {progress.trouble}", err=True)
+        report("FirstLookFailed", f"the first look at the provider failed: {progress.trouble}", as_json=as_json)
     elif failed:
-        typer.echo(f"error: {failed} acquisitions failed; see `imagery failures list`", err=True)
+        report("AcquisitionsFailed", f"{failed} acquisitions failed; see `imagery failures list`", as_json=as_json)
     if progress.trouble or failed:
         raise typer.Exit(1)
     typer.echo(f"done; see `imagery subscriptions ledger {subscription.id}`", err=True)

@@ -64,9 +64,7 @@ def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False)
     done = sum(look.done_at is not None for look in looks)
     backfill = {"windows": len(looks), "done": done} if looks else None
     printer = Printer(as_json=as_json)
-    printer.document(
-        {**as_document(subscription), "outcomes": dict(counts), "backfill": backfill, "objects": href}
-    )
+    printer.document({**as_document(subscription), "outcomes": dict(counts), "backfill": backfill, "objects": href})
     looked_back = f"{done} of {len(looks)} windows" if looks else None
     printer.pairs({**facts(subscription), "looked back": looked_back, "objects": href})
     printer.line(", ".join(f"{number} {status}" for status, number in counts.items()))

@@ -82,6 +82,7 @@ def open_demo(wishes: Wishes, *, clock: Clock = now_utc) -> Iterator[Demo]:
         worker.start()
         closing.callback(worker.stop, drain=DRAIN)
         api_url = _serve(closing, create_app(imagery), preferred=wishes.port)
+        state.keep_url(api_url)
         answer = _subscribe(api_url, state.api_key(imagery.keys), body, idempotency_key(wishes, body))
         yield Demo(
             imagery=imagery,

@@ -53,6 +53,10 @@ class StateDir:
             self._keep(text)
         return text
 
+    def keep_url(self, api_url: str) -> None:
+        """For notebooks and scripts beside the key: where the service of the last demo was reached."""
+        (self.path / "url").write_text(api_url + "\n", encoding="utf-8")
+
     def forget(self) -> None:
         """Remove what earlier demos left. Raises AlreadyRunning while a service works on it."""
         if self.service.is_dir():

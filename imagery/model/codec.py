@@ -22,8 +22,12 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
 
 
 def to_json(value: object) -> str:
-    """One line of JSON that `from_json` with the value's class gives back equal."""
-    return _adapter(type(value)).dump_json(value).decode()
+    """One line of JSON that `from_json` with the value's class gives back equal.
+
+    Raises pydantic's PydanticSerializationError for a value whose fields are not of their types: better not written
+    than never read again.
+    """
+    return _adapter(type(value)).dump_json(value, warnings="error").decode()
 
 
 def from_json(cls: type[T], text: str | bytes) -> T:
@@ -34,7 +38,7 @@ def from_json(cls: type[T], text: str | bytes) -> T:
 
 def to_dict(value: object) -> dict[str, Any]:
     """The value as JSON types: what a workflow's payload is made of."""
-    payload: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")
+    payload: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", warnings="error")
     return payload
 
 

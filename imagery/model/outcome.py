@@ -57,7 +57,7 @@ class Outcome:
     """What was measured: cloud_cover (percent), coverage (fraction), pixels, bytes."""
 
     published_item_id: str | None = None
-    """Id of our item, when delivered."""
+    """Id of our item, when delivered; stays while a changed source item is worked on, and if that is not delivered."""
 
     published_collection: str | None = None
     request_id: str

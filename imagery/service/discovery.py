@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 
 import pystac
 
+from imagery.errors import ImageryError
 from imagery.model.codec import format_instant
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
@@ -94,8 +94,7 @@ class Asker:
         """
         found = requested = 0
         taker = Taker.of(subscription)
-        items = provider.search(search)
-        while batch := tuple(islice(items, BATCH)):
+        for batch in _batches(provider.search(search)):
             found += len(batch)
             requested += self.ask(
                 [Match(item=item, takers=(taker,)) for item in batch],
@@ -137,7 +136,9 @@ class _Asking:
             for request in self._requests(match.item, wanted):
                 self.asker.queue.send([request])
                 for subscription_id in request.subscription_ids:
-                    self.asker.ledger.record(waiting(match.item, subscription_id, request, self.now))
+                    earlier = self.asker.ledger.get(subscription_id, match.item.id)
+                    row = waiting(match.item, subscription_id, request, self.now, earlier=earlier)
+                    self.asker.ledger.record(row)
             requested += len(wanted)
         return requested
 
@@ -171,8 +172,27 @@ class _Asking:
         )
 
 
-def waiting(item: pystac.Item, subscription_id: str, request: Request, now: datetime) -> Outcome:
-    """The row of an item that was asked for."""
+def _batches(items: Iterator[pystac.Item]) -> Iterator[list[pystac.Item]]:
+    """BATCH at a time; when the answer breaks off, what came before it is given first."""
+    batch: list[pystac.Item] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except ImageryError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def waiting(
+    item: pystac.Item, subscription_id: str, request: Request, now: datetime, *, earlier: Outcome | None = None
+) -> Outcome:
+    """The row of an item that was asked for; what was delivered of its `earlier` state is still published."""
     return Outcome(
         subscription_id=subscription_id,
         item_id=item.id,
@@ -181,6 +201,8 @@ def waiting(item: pystac.Item, subscription_id: str, request: Request, now: date
         acquired_at=acquired_at(item),
         source_updated_at=updated_at(item),
         explanation="found at the provider; waiting for its turn",
+        published_item_id=earlier.published_item_id if earlier else None,
+        published_collection=earlier.published_collection if earlier else None,
         request_id=request.id,
         updated_at=now,
     )

@@ -27,7 +27,10 @@ from imagery.service.failing import record_failure
 logger = logging.getLogger(__name__)
 
 MAX_DELIVERIES = 10
-"""After so many tries to start it, a request goes to the failure queue instead of standing in the others' way."""
+"""After so many tries a request that cannot be started goes to the failure queue, out of the others' way.
+
+Trouble that passes, such as a locked database, is waited out however long it takes.
+"""
 
 
 class _Notice:
@@ -106,7 +109,7 @@ class Dispatcher:
             self.orchestrator.start(request.id, {"request": to_dict(request), "provider_kind": kind})
         except ImageryError as error:
             logger.warning("not started: %s", error, extra={"error": type(error).__name__})
-            if message.deliveries < MAX_DELIVERIES:
+            if error.retryable or message.deliveries < MAX_DELIVERIES:
                 return  # it comes back when its visibility timeout ends
             self._give_up(message, error)
         else:

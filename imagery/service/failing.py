@@ -37,8 +37,8 @@ def record_failure(
 ) -> None:
     """Keep a failed execution's request, and mark in the ledger what its subscribers do not get. Safe to repeat."""
     request = from_dict(Request, payload["request"])
-    error = payload["error"]["Error"]
-    cause = parse_cause(payload["error"]["Cause"] or "") or _UNSAID.get(error, f"{error}; no cause was given")
+    error = str(payload["error"]["Error"])
+    cause = parse_cause(payload["error"]["Cause"]) or _UNSAID.get(error, f"{error}; no cause was given")
     subscribers = _there(request, subscriptions)
     failure = Failure(
         id=request.root,
@@ -92,12 +92,12 @@ def resolve_failure(request: Request, *, failures: FailureStore) -> None:
         failures.remove(request.root)
 
 
-def parse_cause(cause: str) -> str:
-    """The sentence in a Lambda's cause, which is JSON text; any other cause as it is."""
+def parse_cause(cause: object) -> str:
+    """The sentence in a Lambda's cause, which is JSON text; any other cause as it is; "" when there was none."""
     try:
-        message = json.loads(cause)["errorMessage"]
+        message = json.loads(str(cause))["errorMessage"]
     except (ValueError, TypeError, KeyError):
-        return cause
+        return "" if cause is None else str(cause)
     return str(message)
 
 

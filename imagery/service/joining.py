@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -40,9 +40,7 @@ class Taker:
 
     @classmethod
     def of(cls, subscription: Subscription) -> Taker:
-        return cls(
-            subscription_id=subscription.id, priority=subscription.priority, area_km2=subscription.aoi.area_km2
-        )
+        return cls(subscription_id=subscription.id, priority=subscription.priority, area_km2=subscription.aoi.area_km2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,8 +120,8 @@ class Joiner:
 
 
 def updated_at(item: pystac.Item) -> datetime | None:
-    """When the provider last changed the item; None when it does not say."""
-    return item.common_metadata.updated or item.common_metadata.created
+    """When the provider last changed the item; None when it does not say. Raises ProviderAnswerInvalid."""
+    return _instant(item, lambda: item.common_metadata.updated or item.common_metadata.created)
 
 
 def acquired_at(item: pystac.Item) -> datetime:
@@ -133,12 +131,22 @@ def acquired_at(item: pystac.Item) -> datetime:
 
 def acquisition_of(item: pystac.Item) -> tuple[datetime, datetime]:
     """First and last instant of its acquisition. Raises ProviderAnswerInvalid when it has none."""
-    if item.datetime is not None:
-        return item.datetime, item.datetime
-    first, last = item.common_metadata.start_datetime, item.common_metadata.end_datetime
+    instant = _instant(item, lambda: item.datetime)
+    if instant is not None:
+        return instant, instant
+    first = _instant(item, lambda: item.common_metadata.start_datetime)
     if first is None:
         raise ProviderAnswerInvalid(f"item {item.id} has neither datetime nor start_datetime")
-    return first, last or first
+    return first, _instant(item, lambda: item.common_metadata.end_datetime) or first
+
+
+def _instant(item: pystac.Item, read: Callable[[], datetime | None]) -> datetime | None:
+    try:
+        instant = read()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ProviderAnswerInvalid(f"item {item.id} has a time that is none: {error}") from error
+    # STAC says UTC; one without an offset is taken at that word, not as the time of this machine's zone.
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
 
 
 def _footprint(item: pystac.Item) -> BaseGeometry:

@@ -122,9 +122,7 @@ def first_requests(subscription: Subscription, *, longest: timedelta) -> tuple[R
 
     Windows of at most `longest`, newest first: the newest before all other work, the older ones after it.
     """
-    return requests_back(
-        subscription, start_at=subscription.start_at, end_at=subscription.created_at, longest=longest
-    )
+    return requests_back(subscription, start_at=subscription.start_at, end_at=subscription.created_at, longest=longest)
 
 
 def requests_back(

@@ -155,6 +155,8 @@ class Subscriptions:
         self._refuse_stale(subscription, expected_version)
         if subscription.status is SubscriptionStatus.MARKED_FOR_DELETION:
             raise StatusConflict("the subscription is marked for deletion; restore it first")
+        if not changes:
+            return subscription
         unchangeable = sorted(set(changes) - CHANGEABLE)
         if unchangeable:
             raise SubscriptionInvalid(
@@ -169,9 +171,11 @@ class Subscriptions:
             raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
         if "assets" in changes:
             changed = replace(changed, assets=self._checked_assets(changed))
-        if changed.status is not subscription.status:
-            changed = replace(changed, delete_at=None)  # it had ended
         _refuse_empty_window(changed)
+        if changed.status is SubscriptionStatus.ENDED and not _is_over(changed, self.clock()):
+            changed = replace(changed, status=SubscriptionStatus.ACTIVE)
+        if changed.status is not SubscriptionStatus.ENDED:
+            changed = replace(changed, delete_at=None)
         self._save(changed, facts.updated(changed, changed=changes), most=self.limits.max_per_owner)
         return changed
 
@@ -275,10 +279,14 @@ class Subscriptions:
 
     def _refuse_stale(self, subscription: Subscription, expected_version: int | None) -> None:
         if expected_version is not None and expected_version != subscription.version:
+            saw = f"you saw {expected_version}" if expected_version else "the ETag you sent is none of it"
             raise VersionConflict(
-                f"the subscription is at version {subscription.version}, you saw {expected_version}; "
-                "read it again and repeat your change"
+                f"the subscription is at version {subscription.version}, {saw}; read it again and repeat your change"
             )
+
+
+def _is_over(subscription: Subscription, now: datetime) -> bool:
+    return subscription.end_at is not None and subscription.end_at < now
 
 
 def _refuse_empty_window(subscription: Subscription) -> None:

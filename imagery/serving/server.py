@@ -1,8 +1,7 @@
-"""HTTP on a socket of ours, until a signal says to stop."""
+"""HTTP on a socket of ours, until it is told to stop."""
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from imagery.errors import SettingsInvalid
+from imagery.serving.stopping import Stop
 
 GRACE_S = 5
 """How long requests under way are given when the service stops."""
@@ -47,44 +47,38 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def serve(app: Any, listener: socket.socket, *, on_started: Callable[[], None]) -> None:
-    """Serve `app` (ASGI) until SIGTERM or SIGINT, then let requests under way end. For the main thread.
+def serve(app: Any, listener: socket.socket, *, stop: Stop, on_started: Callable[[], None]) -> None:
+    """Serve `app` (ASGI) until a stop is asked for, then let requests under way end.
 
     Raises RuntimeError when the app did not start.
     """
     server = _Server(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=GRACE_S),
-        on_started,
+        stop=stop,
+        on_started=on_started,
     )
-    with _signals_end_here():
-        server.run([listener])
+    server.run([listener])
     if not server.started:
         raise RuntimeError("the HTTP API did not start; the log says why")
 
 
 class _Server(uvicorn.Server):
-    """Says when it has started."""
+    """Says when it has started, and leaves signals to the one who runs it."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, stop: Stop, on_started: Callable[[], None]) -> None:
         super().__init__(config)
+        self._stop = stop
         self._on_started = on_started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._on_started()
 
-
-@contextmanager
-def _signals_end_here() -> Iterator[None]:
-    """uvicorn, once stopped, raises the signal it was stopped by again: by then it has done what it should."""
-    earlier = {number: signal.signal(number, _ignored) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-
-def _ignored(_number: int, _frame: object) -> None:
-    """Unlike SIG_IGN, not handed down to children."""
+    async def on_tick(self, counter: int) -> bool:
+        """Every tenth of a second: whether to stop."""
+        return await super().on_tick(counter) or self._stop.asked

@@ -62,7 +62,5 @@ def _waiting(entry: Entry, request: Request) -> Entry:
     why = f"tried again, for it failed in a way that passes: {outcome.error}: {outcome.explanation}"
     return replace(
         entry,
-        outcome=replace(
-            outcome, status=OutcomeStatus.WAITING, error=None, explanation=why, request_id=request.id
-        ),
+        outcome=replace(outcome, status=OutcomeStatus.WAITING, error=None, explanation=why, request_id=request.id),
     )

@@ -104,7 +104,8 @@ def planet_provider(_payload: Payload) -> dict[str, Any]:
 def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     """Publish the items whose objects were written, then put every outcome in the ledger: in this order, always."""
     request = from_dict(Request, payload["request"])
-    entries = [entry for entry in map(Entry.from_payload, payload["entries"]) if _still_there(entry, neighbours)]
+    sent = map(Entry.from_payload, payload["entries"])
+    entries = [entry for entry in sent if _still_there(entry, neighbours) and not _is_overtaken(entry, neighbours)]
     items = [_read_item(entry.item_key, neighbours) for entry in entries if entry.item_key is not None]
     if items:
         _publish(items, request, neighbours)
@@ -112,7 +113,7 @@ def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     again, settled = second_chances(entries, request, now=now)
     neighbours.queue.send(again)
     for entry in settled:
-        outcome = replace(entry.outcome, updated_at=now)
+        outcome = _with_earlier_delivery(replace(entry.outcome, updated_at=now), neighbours)
         with neighbours.together():
             _record(outcome, request, neighbours)
     for entry in entries:
@@ -185,6 +186,28 @@ def _still_there(entry: Entry, neighbours: Neighbours) -> bool:
     if subscription is None:
         neighbours.ledger.remove(outcome.subscription_id)  # while it is there, the delete checker needs it
     return False
+
+
+def _is_overtaken(entry: Entry, neighbours: Neighbours) -> bool:
+    """Whether a later state of the source item has been asked for or dealt with since."""
+    outcome = entry.outcome
+    row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
+    if row is None or row.source_updated_at is None or outcome.source_updated_at is None:
+        return False
+    return outcome.source_updated_at < row.source_updated_at
+
+
+def _with_earlier_delivery(outcome: Outcome, neighbours: Neighbours) -> Outcome:
+    """A changed source item that is not delivered leaves the clip of its earlier state published: the row says so."""
+    row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
+    if outcome.status is OutcomeStatus.DELIVERED or row is None or row.published_item_id is None:
+        return outcome
+    return replace(
+        outcome,
+        explanation=f"{outcome.explanation}; what was delivered before stays",
+        published_item_id=row.published_item_id,
+        published_collection=row.published_collection,
+    )
 
 
 def _record(outcome: Outcome, request: Request, neighbours: Neighbours) -> None:

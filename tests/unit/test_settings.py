@@ -9,6 +9,7 @@ import pytest
 
 from imagery.errors import SettingsInvalid
 from imagery.settings import PREFIX, Settings
+from imagery.wiring import build
 
 
 def test_the_real_earth_search_is_the_default_provider() -> None:
@@ -58,3 +59,20 @@ def test_every_setting_is_in_the_readme() -> None:
 
     missing = [name for name in Settings.model_fields if PREFIX + name.upper() not in readme]
     assert missing == []
+
+
+def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
+    assert Settings.from_env({"IMAGERY_DATA_DIR": ""}).data_dir == Path("imagery-data")
+
+
+def test_a_wrong_span_is_answered_with_how_to_write_one() -> None:
+    with pytest.raises(SettingsInvalid, match="PT5M"):
+        Settings.from_env({"IMAGERY_UPDATE_CHECK_EVERY": "5m"})
+
+
+def test_a_data_directory_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "field.geojson"
+    file.write_text("{}")
+
+    with pytest.raises(SettingsInvalid, match="choose another"):
+        build(Settings(data_dir=file))

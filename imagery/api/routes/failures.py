@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
@@ -19,12 +19,16 @@ from imagery.errors import Throttled
 from imagery.model.access import Caller
 from imagery.model.failure import FailureQuery
 
+_FIRST: dict[str, Any] = {
+    "links": {"get": {"operationId": "failures_get", "parameters": {"failure_id": "$response.body#/failures/0/id"}}}
+}
+
 router = APIRouter(prefix="/v1", tags=["failures"])
 
 _Name = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
-@router.get("/failures", responses=documented())
+@router.get("/failures", responses={200: _FIRST, **documented()})
 def find(
     *,
     request: Request,

@@ -39,12 +39,16 @@ IfNoneMatch = Annotated[
 ]
 
 _ETAG = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "For If-Match and If-None-Match."}}}
-_CREATED = {
+_CREATED: dict[str, Any] = {
     "headers": {
         **_ETAG["headers"],
         "Location": {"schema": {"type": "string"}, "description": "URL of the subscription."},
         "Idempotent-Replayed": {"schema": {"type": "string"}, "description": "`true` when the key was used before."},
-    }
+    },
+    "links": {
+        name: {"operationId": f"subscriptions_{name}", "parameters": {"subscription_id": "$response.body#/id"}}
+        for name in ("get", "change", "delete", "restore", "ledger")
+    },
 }
 _PATCH_BODY: dict[str, Any] = {
     "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/SubscriptionPatch"}}}}

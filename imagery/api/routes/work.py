@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +15,12 @@ from imagery.api.views import ExecutionDetail, ExecutionPage, ExecutionView, Req
 from imagery.api.visibility import Visible
 from imagery.model.execution import ExecutionQuery, ExecutionStatus
 
+_FIRST: dict[str, Any] = {
+    "links": {
+        "get": {"operationId": "work_execution", "parameters": {"execution_id": "$response.body#/executions/0/id"}}
+    }
+}
+
 router = APIRouter(prefix="/v1", tags=["work"])
 
 
@@ -23,7 +31,7 @@ def requests(imagery: House, caller: Who, limit: Limit = 100) -> RequestList:
     return RequestList(requests=[RequestView.of(one) for one in found])
 
 
-@router.get("/executions", responses=documented())
+@router.get("/executions", responses={200: _FIRST, **documented()})
 def executions(
     *,
     request: Request,

@@ -11,7 +11,7 @@ from stac_fastapi.api.models import (
 )
 from stac_fastapi.extensions.fields import FieldsExtension
 from stac_fastapi.extensions.filter import FilterConformanceClasses as Cql2
-from stac_fastapi.extensions.filter import ItemCollectionFilterExtension, SearchFilterExtension
+from stac_fastapi.extensions.filter import ItemCollectionFilterExtension
 from stac_fastapi.extensions.pagination import TokenPaginationExtension
 from stac_fastapi.extensions.query import QueryExtension
 from stac_fastapi.extensions.sort import ItemCollectionSortExtension, SearchSortExtension
@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from imagery import __version__
 from imagery.catalogs.sqlite.api.access import Access
 from imagery.catalogs.sqlite.api.core import STAC_VERSION, CatalogClient
-from imagery.catalogs.sqlite.api.parameters import ItemsParameters, SearchBody, SearchParameters
+from imagery.catalogs.sqlite.api.parameters import ItemsParameters, SearchBody, SearchFilter, SearchParameters
 from imagery.catalogs.sqlite.api.problems import BodyLimit, handle_errors
 from imagery.catalogs.sqlite.api.queryables import Queryables
 from imagery.catalogs.sqlite.api.transactions import Transactions
@@ -76,7 +76,7 @@ def create_app(store: CatalogStore, *, title: str, access: Access) -> FastAPI:
         QueryExtension(),
         SearchSortExtension(conformance_classes=_SEARCH_SORT),
         TokenPaginationExtension(),
-        SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH]),
+        SearchFilter(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH]),
     ]
     on_items = [
         FieldsExtension(conformance_classes=["https://api.stacspec.org/v1.0.0/ogcapi-features#fields"]),

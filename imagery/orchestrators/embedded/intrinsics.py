@@ -24,9 +24,12 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def to_text(value: Any) -> str:
     """JSON without spaces, as the service writes it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def same(left: Any, right: Any) -> bool:

@@ -121,9 +121,12 @@ class Rows:
         return gone
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def dump(value: Any) -> str:
     """JSON as stored. Raises ValueError, TypeError for what is not JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _values(row: Row) -> tuple[Any, ...]:

@@ -97,17 +97,17 @@ def api(open_api: Callable[..., Api]) -> Api:
 
 
 @pytest.fixture(scope="module")
-def empty_api(tmp_path_factory: pytest.TempPathFactory, provider_url: str) -> Iterator[Api]:
-    """For tests that leave nothing behind, served once for all of them."""
+def shared_api(tmp_path_factory: pytest.TempPathFactory, provider_url: str) -> Iterator[Api]:
+    """For tests that mind nothing others leave behind, served once for all of a module."""
     with ExitStack() as stack:
-        data_dir = tmp_path_factory.mktemp("empty")
+        data_dir = tmp_path_factory.mktemp("shared")
         yield open_house(stack, data_dir, provider_url, lambda: datetime(2026, 5, 1, 12, tzinfo=UTC))
 
 
 @pytest.fixture
-def refused(empty_api: Api) -> httpx.Client:
+def refused(shared_api: Api) -> httpx.Client:
     """A caller nothing of whom is accepted."""
-    return empty_api.client("rita")
+    return shared_api.client("rita")
 
 
 @pytest.fixture

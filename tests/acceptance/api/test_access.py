@@ -18,19 +18,19 @@ from .examples import a_body, assert_problem, subscribe
 @pytest.mark.parametrize(
     "path", ["/v1/subscriptions", "/v1/failures", "/v1/requests", "/v1/executions", "/v1/providers", "/v1", "/v1/none"]
 )
-def test_nothing_under_v1_is_given_without_a_key(empty_api: Api, path: str) -> None:
-    answer = empty_api.client(None).get(path)
+def test_nothing_under_v1_is_given_without_a_key(shared_api: Api, path: str) -> None:
+    answer = shared_api.client(None).get(path)
     assert_problem(answer, 401, "key-unknown")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/docs", "/openapi.json", "/problems/aoi-invalid"])
-def test_what_is_said_to_everybody_needs_no_key(empty_api: Api, path: str) -> None:
-    assert empty_api.client(None).get(path).status_code == 200
+def test_what_is_said_to_everybody_needs_no_key(shared_api: Api, path: str) -> None:
+    assert shared_api.client(None).get(path).status_code == 200
 
 
-def test_a_key_is_taken_from_either_header(empty_api: Api) -> None:
-    key, stranger = empty_api.key_of("kim"), empty_api.client(None)
+def test_a_key_is_taken_from_either_header(shared_api: Api) -> None:
+    key, stranger = shared_api.key_of("kim"), shared_api.client(None)
     for headers in ({"Authorization": f"Bearer {key}"}, {"authorization": f"bearer  {key}"}, {"X-API-Key": key}):
         assert stranger.get("/v1/subscriptions", headers=headers).status_code == 200
 
@@ -38,9 +38,9 @@ def test_a_key_is_taken_from_either_header(empty_api: Api) -> None:
 @pytest.mark.parametrize(
     "scheme", ["Basic {key}", "{key}", "Bearer", "Bearer {key}x", "Bearer {key} {key}", "Bearer ü"]
 )
-def test_what_is_no_key_opens_nothing(empty_api: Api, scheme: str) -> None:
-    header = scheme.format(key=empty_api.key_of("kim")).encode("latin-1")
-    answer = empty_api.client(None).get("/v1/subscriptions", headers=[(b"Authorization", header)])
+def test_what_is_no_key_opens_nothing(shared_api: Api, scheme: str) -> None:
+    header = scheme.format(key=shared_api.key_of("kim")).encode("latin-1")
+    answer = shared_api.client(None).get("/v1/subscriptions", headers=[(b"Authorization", header)])
     assert_problem(answer, 401, "key-unknown")
 
 
@@ -125,9 +125,9 @@ def test_a_key_is_never_logged(api: Api, caplog: pytest.LogCaptureFixture) -> No
     assert any(vars(record).get("key_id") == key.split("_", 2)[1] for record in ours)
 
 
-def test_a_request_is_named_in_the_answer_and_in_the_log(empty_api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_is_named_in_the_answer_and_in_the_log(shared_api: Api, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    stranger = empty_api.client(None)
+    stranger = shared_api.client(None)
     given = stranger.get("/health", headers={"X-Request-Id": "my-trace.7"})
     made = stranger.get("/health", headers={"X-Request-Id": "no good: spaces"})
     assert given.headers["x-request-id"] == "my-trace.7"

@@ -50,8 +50,8 @@ def operations() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def described(empty_api: Api) -> Any:
-    return schemathesis.openapi.from_url(f"{empty_api.url}/openapi.json")
+def described(shared_api: Api) -> Any:
+    return schemathesis.openapi.from_url(f"{shared_api.url}/openapi.json")
 
 
 def bounded(test: Callable[..., None], strategy: Any) -> Callable[[], None]:
@@ -70,10 +70,10 @@ def bounded(test: Callable[..., None], strategy: Any) -> Callable[[], None]:
 @pytest.mark.parametrize("operation", operations())
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_keeps_to_its_description(
-    empty_api: Api, described: Any, operation: str, mode: GenerationMode
+    shared_api: Api, described: Any, operation: str, mode: GenerationMode
 ) -> None:
     method, path = operation.split(" ")
-    client = empty_api.client("schemathesis")
+    client = shared_api.client("schemathesis")
     existing = subscribe(client)["id"]
 
     def keeps(case: schemathesis.Case) -> None:

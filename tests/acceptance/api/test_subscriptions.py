@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,27 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
+@pytest.fixture
+def api(shared_api: Api) -> Api:
+    """One house for all: every test has its own owners."""
+    return shared_api
+
+
+@pytest.fixture
+def ana(api: Api, request: pytest.FixtureRequest) -> httpx.Client:
+    return api.client(f"ana-{owner_of(request)}")
+
+
+@pytest.fixture
+def ben(api: Api, request: pytest.FixtureRequest) -> httpx.Client:
+    return api.client(f"ben-{owner_of(request)}")
+
+
+def owner_of(request: pytest.FixtureRequest) -> str:
+    """A name no other test has."""
+    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+
+
 def test_a_subscription_is_made_and_read_back(ana: httpx.Client) -> None:
     asked = a_body(
         end_at="2026-06-01T02:00:00+02:00",
@@ -29,7 +51,7 @@ def test_a_subscription_is_made_and_read_back(ana: httpx.Client) -> None:
     created = ana.post("/v1/subscriptions", json=asked)
     view = created.json()
     assert created.status_code == 201
-    assert view["owner"] == "ana"
+    assert view["owner"].startswith("ana-")
     assert view["aoi"] == square()
     assert view["bbox"] == [15.4, 46.1, 15.41, 46.11]
     assert 0.8 < view["area_km2"] < 0.9
@@ -75,7 +97,7 @@ def test_its_first_request_waits_in_the_queue(ana: httpx.Client) -> None:
     assert [(one["kind"], one["priority"], one["subscription_ids"]) for one in waiting] == [
         ("initial", "high", [view["id"]])
     ]
-    assert ana.get("/health").json()["queue"] == {"high": 1, "normal": 0, "low": 0}
+    assert ana.get("/health").json()["queue"]["high"] >= 1
 
 
 # Idempotency
@@ -104,7 +126,7 @@ def test_two_owners_may_use_the_same_idempotency_key(ana: httpx.Client, ben: htt
     mine = ana.post("/v1/subscriptions", json=a_body(), headers=headers).json()
     theirs = ben.post("/v1/subscriptions", json=a_body(), headers=headers).json()
     assert mine["id"] != theirs["id"]
-    assert theirs["owner"] == "ben"
+    assert theirs["owner"].startswith("ben-")
 
 
 def test_many_at_once_with_one_idempotency_key_make_one_subscription(ana: httpx.Client) -> None:
@@ -226,6 +248,19 @@ def test_a_paused_subscription_can_be_paused_even_when_its_provider_is_gone(open
     second = open_api(stac_providers={"other": "http://127.0.0.1:9"})
     answer = second.client("ana2", operator=True).patch(f"/v1/subscriptions/{view['id']}", json={"status": "paused"})
     assert answer.json()["status"] == "paused"
+
+
+def test_labels_do_not_grow_without_end_by_patching(ana: httpx.Client) -> None:
+    url = subscribe(ana, labels={f"a{n}": "1" for n in range(30)})["links"]["self"]
+    more = {f"b{n}": "1" for n in range(30)}
+    assert_problem(ana.patch(url, json={"labels": more}), 422, "subscription-invalid", field="/labels")
+    swapped = more | {f"a{n}": None for n in range(30)}
+    assert ana.patch(url, json={"labels": swapped}).json()["labels"] == more
+
+
+def test_a_patch_that_names_nothing_changes_nothing(ana: httpx.Client) -> None:
+    view = subscribe(ana)
+    assert ana.patch(view["links"]["self"], json={}).json() == view
 
 
 # Deleting

@@ -282,7 +282,6 @@ BAD_BODIES = [
     b'{"limit": 0}',
     b'{"ids": "x"}',
     b'{"ids": ["\\ud800"]}',
-    b'{"filter": "a=1"}',
     b'{"filter": {"op": "=", "args": [{"property": "a"}, NaN]}}',
     b'{"filter": ' + b'{"op":"not","args":[' * 900 + b"1" + b"]}" * 900 + b"}",
     b'{"sortby": [{"field": "", "direction": "asc"}]}',

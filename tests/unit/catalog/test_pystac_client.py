@@ -70,6 +70,8 @@ def test_a_search_by_everything_at_once_pages_to_its_end(client, items, method):
     ("method", "expression", "language"),
     [
         ("GET", "eo:cloud_cover < 10 AND platform = 'PSB'", "cql2-text"),
+        ("POST", "eo:cloud_cover < 10 AND platform = 'PSB'", "cql2-text"),
+        ("POST", "eo:cloud_cover < 10 AND platform = 'PSB'", None),
         (
             "POST",
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imagery.errors import StoreUnavailable
+from imagery.errors import ImageryError, InvalidInput, StoreUnavailable
 from imagery.model.execution import Execution, ExecutionQuery, HistoryEvent
 from imagery.model.failure import FailureQuery
 from imagery.model.paging import Page
@@ -22,11 +22,11 @@ class OrchestratorOfNames:
     def __init__(self) -> None:
         self.started: dict[str, Mapping[str, Any]] = {}
         self.under_way = 0
-        self.is_down = False
+        self.trouble: ImageryError | None = None
 
     def start(self, execution_id: str, payload: Mapping[str, Any]) -> None:
-        if self.is_down:
-            raise StoreUnavailable("the database is locked")
+        if self.trouble:
+            raise self.trouble
         if execution_id not in self.started:
             self.started[execution_id] = payload
             self.under_way += 1
@@ -97,10 +97,10 @@ def test_the_urgent_are_started_first(house: House) -> None:
 def test_a_request_that_could_not_be_started_comes_back(house: House, clock: Any) -> None:
     orchestrator = OrchestratorOfNames()
     house.neighbours.queue.send([a_request(house, "a", Priority.NORMAL)])
-    orchestrator.is_down = True
+    orchestrator.trouble = InvalidInput("the payload is too large")
     dispatcher(house, orchestrator).run_once()
 
-    orchestrator.is_down = False
+    orchestrator.trouble = None
     clock.advance(VISIBILITY_TIMEOUT)
     dispatcher(house, orchestrator).run_once()
 
@@ -110,7 +110,7 @@ def test_a_request_that_could_not_be_started_comes_back(house: House, clock: Any
 
 def test_a_request_that_can_never_be_started_ends_in_the_failure_queue(house: House, clock: Any) -> None:
     orchestrator = OrchestratorOfNames()
-    orchestrator.is_down = True
+    orchestrator.trouble = InvalidInput("the payload is too large")
     house.neighbours.queue.send([a_request(house, "a", Priority.NORMAL)])
 
     for _ in range(MAX_DELIVERIES):
@@ -118,8 +118,21 @@ def test_a_request_that_can_never_be_started_ends_in_the_failure_queue(house: Ho
         clock.advance(VISIBILITY_TIMEOUT)
 
     failures = house.neighbours.failures.find(FailureQuery()).values
-    assert [f.error for f in failures] == ["StoreUnavailable"]
+    assert [f.error for f in failures] == ["InvalidInput"]
     assert sum(house.neighbours.queue.depth().values()) == 0
+
+
+def test_a_locked_database_is_waited_out(house: House, clock: Any) -> None:
+    orchestrator = OrchestratorOfNames()
+    orchestrator.trouble = StoreUnavailable("the database is locked")
+    house.neighbours.queue.send([a_request(house, "a", Priority.NORMAL)])
+
+    for _ in range(3 * MAX_DELIVERIES):
+        dispatcher(house, orchestrator).run_once()
+        clock.advance(VISIBILITY_TIMEOUT)
+
+    assert house.neighbours.failures.find(FailureQuery()).values == ()
+    assert sum(house.neighbours.queue.depth().values()) == 1
 
 
 def test_a_provider_nobody_set_up_takes_the_branch_of_the_unknown(house: House) -> None:

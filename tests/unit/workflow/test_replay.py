@@ -90,7 +90,13 @@ class Desk:
 def _waiting(house: House, subscription: Subscription, item_id: str, request: Request) -> Any:
     from tests.contract.examples import an_outcome
 
-    return an_outcome(item_id, subscription_id=subscription.id, status=OutcomeStatus.WAITING, request_id=request.id)
+    return an_outcome(
+        item_id,
+        subscription_id=subscription.id,
+        status=OutcomeStatus.WAITING,
+        source_updated_at=None,
+        request_id=request.id,
+    )
 
 
 @pytest.fixture

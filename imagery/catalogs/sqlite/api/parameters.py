@@ -1,12 +1,13 @@
 """What a search takes, where stac-fastapi's own models say or do something else than we do."""
 
 # Annotations are not postponed here: attrs would hand FastAPI their text, and it cannot look the names up.
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import attr
 from fastapi import Query
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from stac_fastapi.api.models import ItemCollectionUri
+from stac_fastapi.extensions.filter import SearchFilterExtension
 from stac_fastapi.types.search import BaseSearchGetRequest, BaseSearchPostRequest, Limit
 
 from imagery.catalogs.sqlite.conditions import MAX_LIMIT
@@ -43,3 +44,20 @@ class SearchBody(BaseSearchPostRequest):
         if not isinstance(values, dict):
             raise ValueError("a search is a JSON object")  # noqa: TRY004 - pydantic wants a ValueError
         return values
+
+
+class FilterBody(BaseModel):
+    """What the filter extension adds to POST /search: text is taken as well as JSON, as clients send it."""
+
+    filter_expr: dict[str, Any] | str | None = Field(None, alias="filter", description="CQL2, as JSON or as text.")
+    filter_crs: str | None = Field(None, alias="filter-crs", description="Longitude and latitude, whatever is sent.")
+    filter_lang: Literal["cql2-json", "cql2-text"] | None = Field(
+        None, alias="filter-lang", description="May be left out: JSON and text are told apart."
+    )
+
+
+@attr.s
+class SearchFilter(SearchFilterExtension):
+    """Item search's filter extension with our body."""
+
+    POST = FilterBody

@@ -1,0 +1,103 @@
+"""From POST to searchable item, beside a bare script that reads, clips and writes the same: the price of durability.
+
+python tests/benchmarks/deliver.py [--rounds 5] [--data DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import rasterio
+from pystac_client import Client
+from rasterio.mask import mask
+from rasterio.warp import transform_geom
+from rich.console import Console
+from rich.table import Table
+
+from imagery.api.app import create_app
+from imagery.sandbox.earth_search import create_app as create_sandbox
+from imagery.sandbox.fields import default_aoi
+from imagery.sandbox.opening import open_sandbox
+from imagery.sandbox.scenes import Scenes
+from imagery.sandbox.serving import serving
+from imagery.settings import Settings
+from imagery.wiring import build
+from imagery.worker import Worker
+
+
+def served(api_url: str, key: str, body: dict[str, object], expected: int) -> float:
+    """Seconds from the POST until every item is found by a search."""
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=api_url, headers=headers, timeout=30) as client:
+        begun = time.perf_counter()
+        created = client.post("/v1/subscriptions", json=body).raise_for_status().json()
+        query = {"filter": f"imagery:subscription_id = '{created['id']}'", "limit": 100}
+        while True:
+            found = client.get("/stac/search", params=query).raise_for_status().json()["features"]
+            if len(found) >= expected:
+                return time.perf_counter() - begun
+            time.sleep(0.02)
+
+
+def bare(sandbox_url: str, scenes: Scenes, aoi: dict[str, object], keys: list[str], folder: Path) -> float:
+    """Seconds for pystac-client, rasterio's mask and plain files, one after another."""
+    begun = time.perf_counter()
+    search = Client.open(sandbox_url).search(collections=[scenes.main_collection], intersects=aoi)
+    for item in search.items():
+        for key in keys:
+            with rasterio.open(item.assets[key].href) as source:
+                shape = transform_geom("EPSG:4326", source.crs, aoi)
+                pixels, transform = mask(source, [shape], crop=True)
+                profile = {
+                    **source.profile,
+                    "height": pixels.shape[1],
+                    "width": pixels.shape[2],
+                    "transform": transform,
+                }
+                profile.update(driver="GTiff", tiled=False, compress="deflate")
+                profile.pop("blockxsize", None)
+                profile.pop("blockysize", None)
+            with rasterio.open(folder / f"{item.id}-{key}.tif", "w", **profile) as out:
+                out.write(pixels)
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scenes = open_sandbox(given.data, folder / "sandbox", datetime.now(UTC))
+        aoi, keys = default_aoi(scenes), sorted(scenes.asset_keys(scenes.main_collection))
+        expected = sum(scene.collection == scenes.main_collection for scene in scenes.scenes)
+        with serving(create_sandbox(scenes)) as sandbox_url:
+            settings = Settings(data_dir=folder / "service", stac_providers={"sandbox": sandbox_url})
+            body = {
+                "aoi": aoi, "provider": "sandbox", "collection": scenes.main_collection, "assets": keys,
+                "start_at": "2000-01-01T00:00:00Z",
+            }  # fmt: skip
+            with build(settings) as imagery:
+                worker = Worker(imagery=imagery)
+                worker.start()
+                _, key = imagery.keys.create("benchmark")
+                with serving(create_app(imagery)) as api_url:
+                    ours = [served(api_url, key, body, expected) for _ in range(given.rounds)]
+                worker.stop()
+            bares = [bare(sandbox_url, scenes, aoi, keys, folder) for _ in range(given.rounds)]
+    table = Table("way", "median s", "max s", title=f"deliver: {expected} items x {len(keys)} assets, one field")
+    for way, seconds in (("POST to the last searchable item", ours), ("bare script", bares)):
+        table.add_row(way, f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
