@@ -28,7 +28,8 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
     """The HTTP API of this house. It starts no worker and closes nothing: who built the house does."""
     settings = imagery.settings
     app = FastAPI(title="imagery", version=package.__version__, description=_ABOUT, redoc_url=None)
-    routers = [module.router for module in (service, subscriptions, days, failures, work, events, deletions, notifications)]
+    modules = (service, subscriptions, days, failures, work, events, deletions, notifications)
+    routers = [module.router for module in modules]
     app.state.imagery = imagery
     per_minute = float(settings.replays_per_minute)
     app.state.replays = TokenBuckets(rate=per_minute / 60, burst=per_minute, monotonic=monotonic)
