@@ -92,11 +92,12 @@ class DeleteChecker:
 
     def _over(self, now: datetime) -> Iterator[Subscription]:
         """Active ones whose last instant, and the time for late arrivals, have been looked through."""
-        active = self._all(SubscriptionQuery(statuses=frozenset({SubscriptionStatus.ACTIVE})))
-        return (subscription for subscription in active if self._is_over(subscription, now))
+        active = frozenset({SubscriptionStatus.ACTIVE})
+        found = self._all(SubscriptionQuery(statuses=active, end_before=now - self.late_arrivals))
+        return (subscription for subscription in found if self._is_over(subscription))
 
-    def _is_over(self, subscription: Subscription, now: datetime) -> bool:
-        if subscription.end_at is None or now <= subscription.end_at + self.late_arrivals:
+    def _is_over(self, subscription: Subscription) -> bool:
+        if subscription.end_at is None:
             return False
         through = self.progress.checked_through(subscription)
         if through is None or through <= subscription.end_at + self.late_arrivals:
