@@ -232,10 +232,13 @@ class UsageStore(Protocol):
     """What is used up of the limits, by all processes together."""
 
     def admit(self, wanted: int, *, limit: int, span: timedelta, now: datetime) -> int:
-        """Take up to `wanted` starts; gives how many. No span of this length ever holds more than `limit`."""
+        """Take up to `wanted` starts; gives how many. No span of this length ever holds more than `limit`.
 
-    def admitted(self, *, since: datetime) -> tuple[int, datetime | None]:
-        """Starts taken after that instant, and when the first of them was; of no further back than `admit`'s span."""
+        Nor does a clock set back by hours stop starts for hours: what was taken beyond `now` + `span` is forgotten.
+        """
+
+    def admitted(self, *, span: timedelta, now: datetime) -> tuple[int, datetime | None]:
+        """Starts taken in the last `span`, and when the first of them was."""
 
     def add(self, day: date, used: Usage) -> None:
         """On top of what that day (UTC) has."""

@@ -404,6 +404,7 @@ def _delete_checker(
         subscriptions=neighbours.subscriptions,
         ledger=neighbours.ledger,
         progress=progress,
+        events=neighbours.events,
         removal=removal,
         retention=settings.retention,
         late_arrivals=settings.late_arrivals,

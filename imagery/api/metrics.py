@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -88,8 +89,8 @@ class _House(Collector):
         yield _gauge("imagery_limit_used", "How much of a limit is used up just now.", used, "limit")
 
 
-_Values = dict[tuple[str, ...], float] | dict[tuple[str, ...], int]
-"""By the labels' values."""
+_Values = Mapping[Any, float]
+"""By the labels' values, a tuple of as many texts as there are labels."""
 
 
 def _gauge(name: str, text: str, values: _Values, *labels: str) -> Metric:

@@ -12,7 +12,8 @@ from imagery.errors import ImageryError, SubscriptionUnknown, VersionConflict
 from imagery.model.outcome import OutcomeStatus
 from imagery.model.paging import walk
 from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
-from imagery.ports import Ledger, SubscriptionStore
+from imagery.ports import EventStore, Ledger, SubscriptionStore
+from imagery.service import facts
 from imagery.service.looks import Progress
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class DeleteChecker:
     subscriptions: SubscriptionStore
     ledger: Ledger
     progress: Progress
+    events: EventStore
     removal: Removal
     retention: timedelta
     late_arrivals: timedelta
@@ -92,11 +94,12 @@ class DeleteChecker:
 
     def _over(self, now: datetime) -> Iterator[Subscription]:
         """Active ones whose last instant, and the time for late arrivals, have been looked through."""
-        active = self._all(SubscriptionQuery(statuses=frozenset({SubscriptionStatus.ACTIVE})))
-        return (subscription for subscription in active if self._is_over(subscription, now))
+        active = frozenset({SubscriptionStatus.ACTIVE})
+        found = self._all(SubscriptionQuery(statuses=active, end_before=now - self.late_arrivals))
+        return (subscription for subscription in found if self._is_over(subscription))
 
-    def _is_over(self, subscription: Subscription, now: datetime) -> bool:
-        if subscription.end_at is None or now <= subscription.end_at + self.late_arrivals:
+    def _is_over(self, subscription: Subscription) -> bool:
+        if subscription.end_at is None:
             return False
         through = self.progress.checked_through(subscription)
         if through is None or through <= subscription.end_at + self.late_arrivals:
@@ -108,7 +111,9 @@ class DeleteChecker:
     def _end(self, subscription: Subscription, now: datetime) -> bool:
         ended = subscription.changed(now=now, status=SubscriptionStatus.ENDED, delete_at=now + self.retention)
         try:
-            self.subscriptions.replace(ended)
+            with self.removal.together():
+                self.subscriptions.replace(ended)
+                self.events.add([facts.updated(ended, changed=["status"])])
         except (VersionConflict, SubscriptionUnknown):
             return False  # its owner changed it this moment; the next check looks again
         return True

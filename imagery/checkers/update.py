@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from imagery.checkers.feed import FeedReader
 from imagery.checkers.groups import Group, grouped
 from imagery.errors import FeedUnsupported, ProviderError, SubscriptionUnknown
+from imagery.model.look import Look
 from imagery.model.paging import walk
 from imagery.model.request import RequestKind
 from imagery.model.subscription import Subscription, SubscriptionQuery, SubscriptionStatus
@@ -23,8 +24,7 @@ logger = logging.getLogger(__name__)
 FIRST_LOOK = timedelta(minutes=10)
 """Left to a subscription's own first request before the checker steps in for it."""
 
-OVERDUE_LOOKS = 200
-"""Looks stepped in for in one check."""
+PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,31 +83,42 @@ class UpdateChecker:
 
     def _step_in_for_looks(self, report: UpdateReport, now: datetime) -> UpdateReport:
         """For first looks and those after a pause whose request failed: their subscribers wait for them."""
-        for kind in (RequestKind.INITIAL, RequestKind.UPDATE):
-            overdue = self.looks.pending(kind, planned_before=now - FIRST_LOOK, limit=OVERDUE_LOOKS)
-            for look in overdue:
-                try:
-                    subscription = self.subscriptions.get(look.subscription_id)
-                except SubscriptionUnknown:
-                    continue
-                provider = self.providers.get(subscription.provider)
-                if subscription.status is not SubscriptionStatus.ACTIVE or provider is None:
-                    continue
-                try:
-                    request = request_of(look, subscription)
-                    requested = self.looker.look(request, subscription, provider=provider, now=now)
-                except ProviderError as error:
-                    report = _failed(report, error, subscription_id=subscription.id)
-                    break
-                report = replace(report, requested=report.requested + requested)
+        down: set[str] = set()
+        for look in self._overdue_looks(now):
+            subscription = self._active(look.subscription_id)
+            if subscription is None or subscription.provider in down or subscription.provider not in self.providers:
+                continue
+            request, provider = request_of(look, subscription), self.providers[subscription.provider]
+            try:
+                requested = self.looker.look(request, subscription, provider=provider, now=now)
+            except ProviderError as error:
+                report = _failed(report, error, subscription_id=subscription.id)
+                if error.retryable:
+                    down.add(subscription.provider)
+                continue
+            report = replace(report, requested=report.requested + requested)
         return report
+
+    def _overdue_looks(self, now: datetime) -> Iterator[Look]:
+        for kind in (RequestKind.INITIAL, RequestKind.UPDATE):
+            last: Look | None = None
+            while page := self.looks.pending(kind, planned_before=now - FIRST_LOOK, limit=PAGE, after=last):
+                yield from page
+                last = page[-1]
+
+    def _active(self, subscription_id: str) -> Subscription | None:
+        try:
+            subscription = self.subscriptions.get(subscription_id)
+        except SubscriptionUnknown:
+            return None
+        return subscription if subscription.status is SubscriptionStatus.ACTIVE else None
 
     def _search(
         self, provider: Provider, name: str, collection: str, report: UpdateReport, now: datetime
     ) -> UpdateReport:
         """Where there is no feed: one search a group of neighbours, for what is new since each was last checked."""
         query = SubscriptionQuery(
-            provider=name, collection=collection, statuses=frozenset({SubscriptionStatus.ACTIVE}), limit=500
+            provider=name, collection=collection, statuses=frozenset({SubscriptionStatus.ACTIVE}), limit=PAGE
         )
         found = walk(lambda cursor: self.subscriptions.find(replace(query, cursor=cursor)))
         for group in self._due(found, now):

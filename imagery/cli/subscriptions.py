@@ -73,6 +73,7 @@ def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False)
 @app.command()
 def ledger(
     subscription_id: Id,
+    *,
     status: Annotated[OutcomeStatus | None, typer.Option("--status", help="Only rows that stand so.")] = None,
     days: Annotated[bool, typer.Option("--days", help="Day by day, those without an acquisition too.")] = False,
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First of the days.")] = None,

@@ -16,7 +16,7 @@ class FeedCursor:
     """`updated` of the newest item taken; the next read begins an overlap before it."""
 
     seen: frozenset[str] = frozenset()
-    """`<item id>@<updated>` of what was taken inside the overlap: the rest is not taken twice."""
+    """`<item id>@<updated>` of what was taken inside the overlap, so that it is not taken twice."""
 
     checked_at: datetime
     """When it was last read to its end."""

@@ -154,5 +154,8 @@ class SubscriptionQuery:
     delete_before: datetime | None = None
     """Those whose `delete_at` lies at or before this."""
 
+    end_before: datetime | None = None
+    """Those whose `end_at` lies at or before this."""
+
     limit: int = 100
     cursor: str | None = None

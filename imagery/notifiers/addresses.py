@@ -47,7 +47,7 @@ _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A URL taken apart, and the address its name led to: connect there and nowhere else."""
+    """A URL taken apart, and the addresses its name led to: connect there and nowhere else."""
 
     is_https: bool
     host: str
@@ -57,18 +57,18 @@ class Target:
     path: str
     """With the query."""
 
-    address: str
+    addresses: tuple[str, ...]
+    """At least one, the system's choice first; all of them were checked."""
 
     @property
     def authority(self) -> str:
         """The Host header."""
         return self.host if self.port == (443 if self.is_https else 80) else f"{self.host}:{self.port}"
 
-    @property
-    def pinned_url(self) -> str:
-        """The same place, named by its address."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{'https' if self.is_https else 'http'}://{address}:{self.port}{self.path}"
+    def pinned_url(self, address: str) -> str:
+        """The same place, named by one of its addresses."""
+        shown = f"[{address}]" if ":" in address else address
+        return f"{'https' if self.is_https else 'http'}://{shown}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class AddressPolicy:
                 raise _refused(f"{host} leads to {address}, which is not an address of the public internet")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         shown = f"[{host}]" if ":" in host else host
-        return Target(is_https=is_https, host=shown, port=port, path=path, address=str(addresses[0]))
+        return Target(is_https=is_https, host=shown, port=port, path=path, addresses=tuple(map(str, addresses)))
 
     def allows(self, address: IpAddress) -> bool:
         """Whether it is global unicast, or private where that is allowed."""

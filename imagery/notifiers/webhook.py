@@ -29,6 +29,9 @@ from imagery.ports import ATTEMPT_TIMEOUT
 SNIPPET_BYTES = 1024
 """Read of an answer's body; the rest is not even received."""
 
+MOST_ADDRESSES = 3
+"""Of one name, tried in turn while there is no connection."""
+
 GONE = 410
 _TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -71,33 +74,18 @@ class WebhookNotifier:
         )
 
     def _post(self, target: Target, body: bytes, headers: Mapping[str, str], now: datetime) -> dict[str, Any]:
+        """At the first of its addresses that can be connected to."""
         line = _Line()
         # A client of its own: kept connections are told apart by address, and two names may share one.
         with (
             httpx.Client(verify=self.tls, trust_env=False, timeout=_TIMEOUT) as client,
             line.cut_after(self.timeout_s),
-            client.stream(
-                "POST",
-                target.pinned_url,
-                content=body,
-                headers={
-                    **headers,
-                    "Host": target.authority,
-                    "Content-Type": MEDIA_TYPE,
-                    "User-Agent": f"imagery/{__version__}",
-                    "Accept-Encoding": "identity",
-                    "Connection": "close",
-                },
-                extensions={"sni_hostname": target.host.strip("[]").rstrip("."), "trace": line.trace},
-                follow_redirects=False,
-            ) as answer,
         ):
-            return {
-                "status_code": answer.status_code,
-                "error": _why_not(answer),
-                "snippet": _snippet(answer),
-                "retry_after_s": _retry_after(answer.headers.get("retry-after"), now),
-            }
+            tried = target.addresses[:MOST_ADDRESSES]
+            for address in tried[:-1]:
+                with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                    return _asked(client, target, address, body=body, headers=headers, line=line, now=now)
+            return _asked(client, target, tried[-1], body=body, headers=headers, line=line, now=now)
 
 
 class _Line:
@@ -140,6 +128,40 @@ class _Line:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _asked(
+    client: httpx.Client,
+    target: Target,
+    address: str,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    line: _Line,
+    now: datetime,
+) -> dict[str, Any]:
+    """What the receiver at this address answers, as fields of an Attempt."""
+    own = {
+        "Host": target.authority,
+        "Content-Type": MEDIA_TYPE,
+        "User-Agent": f"imagery/{__version__}",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    with client.stream(
+        "POST",
+        target.pinned_url(address),
+        content=body,
+        headers={**headers, **own},
+        extensions={"sni_hostname": target.host.strip("[]").rstrip("."), "trace": line.trace},
+        follow_redirects=False,
+    ) as answer:
+        return {
+            "status_code": answer.status_code,
+            "error": _why_not(answer),
+            "snippet": _snippet(answer),
+            "retry_after_s": _retry_after(answer.headers.get("retry-after"), now),
+        }
 
 
 def _why_not(answer: httpx.Response) -> str | None:

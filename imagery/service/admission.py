@@ -57,7 +57,7 @@ class Admission:
 
     def room(self) -> int:
         """How many executions the minute has left, when nothing is held back."""
-        started, _ = self.usage.admitted(since=self.clock() - MINUTE)
+        started, _ = self.usage.admitted(span=MINUTE, now=self.clock())
         return max(0, self.executions_per_minute - started)
 
     def take(self, wanted: int) -> int:
@@ -67,7 +67,7 @@ class Admission:
     def limits(self) -> tuple[LimitStatus, ...]:
         """How the limits stand."""
         now = self.clock()
-        started, first_at = self.usage.admitted(since=now - MINUTE)
+        started, first_at = self.usage.admitted(span=MINUTE, now=now)
         moved = self.usage.on(_today(now)).total
         is_full, is_used_up = started >= self.executions_per_minute, moved >= self.bytes_per_day
         return (

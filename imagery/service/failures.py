@@ -101,10 +101,11 @@ class Failures:
             failure = self.get(caller, failure_id)
             request = self._next_attempt(failure)
             replay = Replay(failure_id=failure_id, request_id=request.id, is_repeat=failure.replay_id == request.id)
-            if not dry_run and not replay.is_repeat:
-                self._wait_again(request)
-                self.queue.send([request])
+            if not dry_run and not self._has_begun(request.id):
+                # A repeat too: without transactions the first may have come no further than its mark.
                 self.store.add(replace(failure, replay_id=request.id))
+                self.queue.send([request])
+                self._wait_again(request)
         if not dry_run:
             logger.info("failure replayed", extra={"failure_id": failure_id, "request_id": request.id})
         return replay
@@ -145,10 +146,16 @@ class Failures:
         return request
 
     def _has_ended(self, execution_id: str) -> bool:
+        return self._status(execution_id) not in (None, ExecutionStatus.RUNNING)
+
+    def _has_begun(self, execution_id: str) -> bool:
+        return self._status(execution_id) is not None
+
+    def _status(self, execution_id: str) -> ExecutionStatus | None:
         try:
-            return self.orchestrator.get(execution_id).status is not ExecutionStatus.RUNNING
+            return self.orchestrator.get(execution_id).status
         except ExecutionUnknown:
-            return False
+            return None
 
     def _wait_again(self, request: Request) -> None:
         for subscription_id in request.subscription_ids:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -45,7 +45,7 @@ def ids_in(payload: Any) -> dict[str, object]:
         return {}
     ids: dict[str, object] = {"execution_id": request.get("id"), "request_id": request.get("id")}
     for name, key in (("subscription_id", "subscription_ids"), ("item_id", "item_ids")):
-        values = request.get(key) or ()
+        values: Sequence[Any] = request.get(key) or ()
         if len(values) == 1:
             ids[name] = values[0]
         elif values:
@@ -53,10 +53,13 @@ def ids_in(payload: Any) -> dict[str, object]:
     return ids
 
 
+_PLACES: tuple[tuple[str, ...], ...] = (("request",), ("MessageBody", "payload", "request"))
+"""Where a step has its request: in the payload, or in that of the message about its failure."""
+
+
 def _request_in(payload: Any) -> Mapping[str, Any] | None:
-    """Where each step has it: in the payload, or in that of the message about its failure."""
-    for path in (("request",), ("MessageBody", "payload", "request")):
-        found = payload
+    for path in _PLACES:
+        found: Any = payload
         for name in path:
             found = found.get(name) if isinstance(found, Mapping) else None
         if isinstance(found, Mapping):

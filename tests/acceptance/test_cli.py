@@ -162,14 +162,30 @@ def test_a_new_subscription_waits_in_the_queue(run: Run, field: Path, provider: 
     assert "initial" in table
 
 
+def test_every_day_is_explained_and_the_look_back_is_shown(run: Run, field: Path, provider: dict[str, str]) -> None:
+    start = ("--start", "2026-05-01", "--end", "2026-05-31", "--assets", "red")
+    identifier = json.loads(run("subscriptions", "create", str(field), *start, "--json", env=provider).stdout)["id"]
+
+    shown = json.loads(run("subscriptions", "show", identifier, "--json").stdout)
+    span = ("--days", "--from", "2026-04-30", "--to", "2026-05-03")
+    days = json.loads(run("subscriptions", "ledger", identifier, *span, "--json").stdout)["days"]
+    table = run("subscriptions", "ledger", identifier, *span).stdout
+
+    assert shown["backfill"] == {"windows": 1, "done": 0}
+    assert [day["status"] for day in days] == [*["not_looked_yet"] * 3, "outside"]
+    assert "3 May 2026: the provider has not been asked" in table
+
+
 def test_checks_can_be_run_by_hand(run: Run, field: Path, provider: dict[str, str]) -> None:
     start = ("--start", "2099-01-01", "--assets", "red")
     run("subscriptions", "create", str(field), *start, "--json", env=provider)
 
     updates = json.loads(run("check", "updates", "--json", env=provider).stdout)
+    ledger = json.loads(run("check", "ledger", "--json", env=provider).stdout)
     deletions = json.loads(run("check", "deletions", "--json", env=provider).stdout)
 
     assert updates["failed"] == 0
+    assert (ledger["requested"], ledger["failed"]) == (0, 0)
     assert deletions == {"ended": 0, "removed": 0, "begun": 0, "items": 0, "objects": 0, "failed": 0}
 
 

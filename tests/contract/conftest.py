@@ -25,12 +25,15 @@ from imagery.ports import (
     DeletionStore,
     EventStore,
     FailureStore,
+    FeedStore,
     KeyStore,
     Ledger,
+    LookStore,
     ObjectStore,
     Outbox,
     ProcessingQueue,
     SubscriptionStore,
+    Together,
     UsageStore,
 )
 from imagery.queues.sqlite import SqliteProcessingQueue
@@ -39,8 +42,10 @@ from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.events import SqliteEventStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
+from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
+from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 
@@ -61,6 +66,9 @@ class Opened:
     queue: ProcessingQueue
     controls: ControlStore
     usage: UsageStore
+    feeds: FeedStore
+    looks: LookStore
+    together: Together
 
 
 class BackEnd(Protocol):
@@ -97,6 +105,9 @@ class SqliteBackEnd:
             queue=SqliteProcessingQueue(database, clock=clock, visibility=visibility),
             controls=SqliteControlStore(database),
             usage=SqliteUsageStore(database),
+            feeds=SqliteFeedStore(database),
+            looks=SqliteLookStore(database),
+            together=database.write,
         )
 
     def close_all(self) -> None:
@@ -159,6 +170,11 @@ def outbox(opened: Opened) -> Outbox:
 @pytest.fixture
 def deletions(opened: Opened) -> DeletionStore:
     return opened.deletions
+
+
+@pytest.fixture
+def feeds(opened: Opened) -> FeedStore:
+    return opened.feeds
 
 
 @pytest.fixture

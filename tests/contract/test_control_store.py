@@ -46,7 +46,7 @@ def test_starts_are_granted_up_to_the_limit_of_any_span(opened):
     assert usage.admit(1, limit=5, span=MINUTE, now=NOW + MINUTE - A_MOMENT) == 0
 
     assert usage.admit(9, limit=5, span=MINUTE, now=NOW + MINUTE) == 3
-    assert usage.admitted(since=NOW) == (5, NOW + MINUTE / 2)
+    assert usage.admitted(span=MINUTE, now=NOW + MINUTE) == (5, NOW + MINUTE / 2)
 
 
 def test_starts_are_remembered_over_a_restart(back_end, clock):
@@ -70,8 +70,21 @@ def test_a_limit_that_was_lowered_grants_nothing_instead_of_less_than_nothing(op
     assert opened.usage.admit(1, limit=2, span=MINUTE, now=NOW) == 0
 
 
+def test_a_clock_that_is_set_back_by_hours_stops_no_starts_for_hours(opened):
+    opened.usage.admit(5, limit=5, span=MINUTE, now=NOW + timedelta(hours=3))
+
+    assert opened.usage.admitted(span=MINUTE, now=NOW) == (0, None)
+    assert opened.usage.admit(5, limit=5, span=MINUTE, now=NOW) == 5
+
+
+def test_a_clock_that_is_set_back_by_seconds_lets_no_more_through(opened):
+    opened.usage.admit(5, limit=5, span=MINUTE, now=NOW + MINUTE / 2)
+
+    assert opened.usage.admit(1, limit=5, span=MINUTE, now=NOW) == 0
+
+
 def test_nothing_was_admitted_before_the_first(opened):
-    assert opened.usage.admitted(since=NOW) == (0, None)
+    assert opened.usage.admitted(span=MINUTE, now=NOW) == (0, None)
 
 
 def test_bytes_add_up_by_day_and_over_a_restart(back_end, clock):

@@ -71,6 +71,16 @@ def test_an_item_that_was_updated_is_waited_for_again(ledger, stored):
     assert ledger.get("sub_1", "item") == again
 
 
+def test_what_was_skipped_during_a_pause_is_waited_for_again_by_another_request(ledger):
+    skipped = an_outcome(status=OutcomeStatus.SKIPPED, reason=SkipReason.INACTIVE)
+    ledger.record(skipped)
+    ledger.record(an_outcome(status=OutcomeStatus.WAITING))
+    assert ledger.get("sub_1", "item") == skipped
+    again = an_outcome(status=OutcomeStatus.WAITING, request_id="req_2")
+    ledger.record(again)
+    assert ledger.get("sub_1", "item") == again
+
+
 def test_waiting_replaces_waiting(ledger):
     ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_1"))
     ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_2"))

@@ -9,6 +9,8 @@ import pytest
 
 from imagery.errors import LimitReached
 from imagery.model.subscription import Idempotency, SubscriptionQuery, SubscriptionStatus
+from imagery.stores.sqlite.database import Database
+from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 
 from .examples import a_subscription
 
@@ -64,3 +66,21 @@ def test_of_additions_that_race_no_more_get_through_than_allowed(back_end, clock
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(add, range(1, 9))) == 3
+
+
+def test_subscriptions_of_a_file_from_before_they_were_counted_are_counted(tmp_path):
+    with Database(tmp_path / "imagery.db") as database:
+        store = SqliteSubscriptionStore(database)
+        for number, status in enumerate((SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED, ENDED), start=1):
+            store.add(a_subscription(number, status=status))
+        with database.write() as connection:
+            for name in ("came", "went", "ended", "revived"):
+                connection.execute(f"DROP TRIGGER subscription_{name}")
+            connection.execute("DROP TABLE subscription_count")
+            connection.execute("DELETE FROM migration WHERE subject = 'subscription_count'")
+
+        again = SqliteSubscriptionStore(database)
+
+        again.add(a_subscription(4), most=3)
+        with pytest.raises(LimitReached):
+            again.add(a_subscription(5), most=3)

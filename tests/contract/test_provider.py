@@ -194,3 +194,30 @@ def test_a_provider_that_hangs_is_unavailable() -> None:
         pytest.raises(ProviderUnavailable, match="did not answer within"),
     ):
         EarthSearch("earth-search", url, client=client, timeout_s=0.1, attempts=2, sleep=lambda _: None).get("a", "b")
+
+
+def changes(world: World, since: datetime) -> list[str]:
+    return [item.id for item in world.provider.changes(world.collection, since=since)]
+
+
+def test_the_feed_gives_what_was_published_since_oldest_first(small_world: World) -> None:
+    first = small_world.seen[0]
+    assert changes(small_world, NOW) == []
+    for number in (2, 0, 1):
+        item = {**copy.deepcopy(first.item), "id": f"N{number}"}
+        small_world.publish(Scene(item=item, files=first.files), NOW + timedelta(minutes=number))
+    assert changes(small_world, NOW) == ["N0", "N1", "N2"]
+    assert changes(small_world, NOW + timedelta(minutes=1)) == ["N1", "N2"]
+
+
+def test_the_feed_is_whole_over_many_pages_of_one_instant(small_world: World) -> None:
+    first = small_world.seen[0]
+    for number in range(250):
+        item = {**copy.deepcopy(first.item), "id": f"N{number:03}"}
+        small_world.publish(Scene(item=item, files=first.files), NOW)
+    assert changes(small_world, NOW) == [f"N{number:03}" for number in range(250)]
+
+
+def test_an_item_published_anew_is_in_the_feed_again(small_world: World) -> None:
+    small_world.publish(small_world.seen[0], NOW)
+    assert changes(small_world, NOW) == [small_world.seen[0].id]

@@ -44,6 +44,18 @@ def test_a_saved_subscription_comes_back_equal_after_a_restart(back_end, clock):
     assert back_end.open(clock).subscriptions.get(saved.id) == saved
 
 
+def test_those_that_are_over_are_found_by_their_end(subscriptions):
+    subscriptions.add(a_subscription(1))
+    over = subscriptions.add(a_subscription(2, end_at=NOW))
+    subscriptions.add(a_subscription(3, end_at=NOW + timedelta(seconds=1)))
+    subscriptions.add(a_subscription(4, end_at=NOW, status=SubscriptionStatus.ENDED))
+    active = frozenset({SubscriptionStatus.ACTIVE})
+    assert ids(subscriptions, end_before=NOW, statuses=active) == [over.id]
+    assert ids(subscriptions, end_before=NOW, owner="eva") == []
+    subscriptions.replace(over.changed(now=NOW, end_at=None))
+    assert ids(subscriptions, end_before=NOW, statuses=active) == []
+
+
 def test_an_unknown_subscription_is_said_to_be_unknown(subscriptions):
     with pytest.raises(SubscriptionUnknown):
         subscriptions.get("sub_nobody")
@@ -301,6 +313,28 @@ def test_a_cursor_holds_in_another_process(back_end, opened):
 def test_a_page_holds_at_least_one(subscriptions, limit):
     with pytest.raises(InvalidInput):
         subscriptions.find(SubscriptionQuery(limit=limit))
+
+
+def test_a_list_is_filtered_by_collection(subscriptions):
+    for number, collection in enumerate(("sentinel-2-l2a", "landsat-c2-l2", "sentinel-2-l2a"), start=1):
+        subscriptions.add(a_subscription(number, collection=collection))
+    everywhere = (-180.0, -90.0, 180.0, 90.0)
+    for more in ({}, {"provider": "earth-search"}, {"bbox": everywhere}, {"owner": "ana"}):
+        found = ids(subscriptions, collection="sentinel-2-l2a", **more)
+        assert found == [a_subscription(1).id, a_subscription(3).id]
+    assert ids(subscriptions, collection="landsat-c2-l2", provider="other") == []
+
+
+def test_the_feeds_are_those_of_active_subscriptions_each_once(subscriptions):
+    for number in (1, 2):
+        subscriptions.add(a_subscription(number))
+    subscriptions.add(a_subscription(3, collection="landsat-c2-l2"))
+    subscriptions.add(a_subscription(4, provider="other"))
+    subscriptions.add(a_subscription(5, provider="paused", status=SubscriptionStatus.PAUSED))
+    three = {("earth-search", "sentinel-2-l2a"), ("earth-search", "landsat-c2-l2"), ("other", "sentinel-2-l2a")}
+    assert set(subscriptions.feeds()) == three and len(subscriptions.feeds()) == 3
+    subscriptions.replace(a_subscription(4, provider="other").changed(now=NOW, status=SubscriptionStatus.ENDED))
+    assert ("other", "sentinel-2-l2a") not in subscriptions.feeds()
 
 
 def test_a_removed_subscription_is_forgotten_with_its_idempotency_key(subscriptions):

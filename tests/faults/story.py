@@ -27,7 +27,9 @@ from imagery.errors import SubscriptionUnknown
 from imagery.model.codec import format_instant
 from imagery.model.event import DeliveryStatus, Event, EventQuery
 from imagery.model.execution import ExecutionQuery, ExecutionStatus
+from imagery.model.failure import Failure, FailureQuery
 from imagery.model.outcome import OutcomeStatus
+from imagery.model.subscription import SubscriptionStatus
 from imagery.service.subscriptions import NewSubscription
 from imagery.settings import Settings
 from imagery.wiring import Imagery, build
@@ -84,7 +86,7 @@ class Telling:
     """Name → GeoJSON polygon."""
 
     scenes: list[str]
-    """Ids: the first two are there from the beginning, the third comes later, the first is published again."""
+    """Ids: two are there from the beginning, the third comes later, the first again, the fourth while one is paused."""
 
     origin: float
     point: Point | None = None
@@ -101,6 +103,7 @@ def tell(telling: Telling) -> None:
         update_check_every=timedelta(seconds=0.2),
         delete_check_every=timedelta(seconds=0.2),
         retention=RETENTION,
+        look_window=timedelta(days=20),
         max_clip_pixels=MAX_CLIP_PIXELS,
         concurrency=4,
         webhook_allow_http=True,
@@ -138,21 +141,49 @@ class _Story:
     clock: Clock
 
     def tell(self) -> None:
-        first, second, late = self.telling.scenes
         staying, large, leaving = (self._subscribed(name) for name in NAMES)
         if not self.clock.jumped:
-            for item in (first, second):
-                self._until_ended(item, (staying, leaving), large)
-            self._publish(late, "arrives")
-            self._until_ended(late, (staying, leaving), large)
-            self._until_ended(first, (staying, leaving), large, since=self._publish(first, "comes again"))
-            if not self.imagery.subscriptions.get(ANA, staying).labels:
-                self.imagery.subscriptions.change(ANA, staying, {"labels": {"crop": "maize"}}, expected_version=None)
+            self._imagery_arrives(staying, large, leaving)
+            self._a_failure_is_replayed(large)
+            self._imagery_arrives_while_paused(staying, large, leaving)
             self.imagery.subscriptions.delete(ANA, leaving)
             self._until_at_rest()
             self.clock.jump()
         until(lambda: self._is_gone(leaving), "the deleted subscription is gone")
         self._until_at_rest()
+
+    def _imagery_arrives(self, staying: str, large: str, leaving: str) -> None:
+        first, second, late, _ = self.telling.scenes
+        for item in (first, second):
+            self._until_ended(item, (staying, leaving), large)
+        self._publish(late, "arrives")
+        self._until_ended(late, (staying, leaving), large)
+        again = self._publish(first, "comes again")
+        self._until_ended(first, (staying, leaving), large, since=again)
+
+    def _a_failure_is_replayed(self, large: str) -> None:
+        """The one of the late scene, once; it fails again."""
+
+        def failure() -> Failure | None:
+            found = self.imagery.failures.find(ANA, FailureQuery(subscription_id=large)).values
+            return next((one for one in found if one.request.item_ids == (self.telling.scenes[2],)), None)
+
+        asked = failure()
+        if asked is not None and asked.request.attempt == 1:
+            self.imagery.failures.replay(ANA, asked.id)
+        until(lambda: (now := failure()) is not None and now.request.attempt == 2, "the replay has failed again")
+
+    def _imagery_arrives_while_paused(self, staying: str, large: str, leaving: str) -> None:
+        last = self.telling.scenes[3]
+        subscriptions = self.imagery.subscriptions
+        if not subscriptions.get(ANA, staying).labels:
+            paused = {"status": SubscriptionStatus.PAUSED, "labels": {"was": "paused"}}
+            subscriptions.change(ANA, staying, paused, expected_version=None)
+        self._publish(last, "arrives while one is paused")
+        self._until_ended(last, (leaving,), large)
+        if subscriptions.get(ANA, staying).status is SubscriptionStatus.PAUSED:
+            subscriptions.change(ANA, staying, {"status": SubscriptionStatus.ACTIVE}, expected_version=None)
+        self._until_ended(last, (staying, leaving), large)
 
     def _subscribed(self, name: str) -> str:
         """Its id. Not created again once it may be gone, for its idempotency key goes with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import date, datetime, timedelta
 
-from imagery.model.codec import format_instant, from_json, to_json
+from imagery.model.codec import format_instant, from_json, parse_instant, to_json
 from imagery.model.control import Pause, Usage
 from imagery.stores.sqlite.database import Database
 
@@ -56,21 +56,20 @@ class SqliteUsageStore:
 
     def admit(self, wanted: int, *, limit: int, span: timedelta, now: datetime) -> int:
         """See the port."""
-        since = format_instant(now - span)
+        since, until = format_instant(now - span), format_instant(now + span)
         with self._database.write() as connection:
-            connection.execute("DELETE FROM admitted WHERE at <= ?", (since,))
-            granted = max(0, min(wanted, limit - _admitted(connection, since)))
+            connection.execute("DELETE FROM admitted WHERE at <= ? OR at > ?", (since, until))
+            taken, _ = _admitted(connection, since, until)
+            granted = max(0, min(wanted, limit - taken))
             if granted:
                 connection.execute("INSERT INTO admitted (at, starts) VALUES (?, ?)", (format_instant(now), granted))
         return granted
 
-    def admitted(self, *, since: datetime) -> tuple[int, datetime | None]:
+    def admitted(self, *, span: timedelta, now: datetime) -> tuple[int, datetime | None]:
         """See the port."""
-        after = format_instant(since)
         with self._database.read() as connection:
-            starts = _admitted(connection, after)
-            row = connection.execute("SELECT min(at) FROM admitted WHERE at > ?", (after,)).fetchone()
-        return starts, datetime.fromisoformat(row[0]) if row[0] else None
+            taken, first_at = _admitted(connection, format_instant(now - span), format_instant(now + span))
+        return taken, parse_instant(first_at) if first_at else None
 
     def add(self, day: date, used: Usage) -> None:
         """See the port."""
@@ -97,6 +96,8 @@ class SqliteUsageStore:
         return Usage(bytes_read=int(row[0]), bytes_written=int(row[1]))
 
 
-def _admitted(connection: sqlite3.Connection, since: str) -> int:
-    row = connection.execute("SELECT coalesce(sum(starts), 0) FROM admitted WHERE at > ?", (since,)).fetchone()
-    return int(row[0])
+def _admitted(connection: sqlite3.Connection, since: str, until: str) -> tuple[int, str | None]:
+    row = connection.execute(
+        "SELECT coalesce(sum(starts), 0), min(at) FROM admitted WHERE at > ? AND at <= ?", (since, until)
+    ).fetchone()
+    return int(row[0]), row[1]

@@ -20,6 +20,8 @@ class SqliteFeedStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._read: dict[tuple[str, str], tuple[str, FeedCursor]] = {}
+        """As last read: lists of subscriptions ask for each of theirs, and parsing a long `seen` takes milliseconds."""
         database.migrate("feed", MIGRATIONS)
 
     def get(self, provider: str, collection: str) -> FeedCursor | None:
@@ -28,7 +30,13 @@ class SqliteFeedStore:
             row = connection.execute(
                 "SELECT body FROM feed WHERE provider = ? AND collection = ?", (provider, collection)
             ).fetchone()
-        return from_json(FeedCursor, row["body"]) if row else None
+        if row is None:
+            return None
+        known = self._read.get((provider, collection))
+        if known is None or known[0] != row["body"]:
+            known = (row["body"], from_json(FeedCursor, row["body"]))
+            self._read[provider, collection] = known
+        return known[1]
 
     def save(self, cursor: FeedCursor) -> None:
         """See the port."""

@@ -71,6 +71,8 @@ def _walked(connection: sqlite3.Connection, query: SubscriptionQuery, after: int
 def _index(query: SubscriptionQuery) -> str:
     if query.delete_before is not None:
         return "subscription_by_delete_at"
+    if query.end_before is not None:
+        return "subscription_by_end_at"
     if query.owner is not None:
         return "subscription_by_owner"
     if query.provider is not None and query.collection is not None:
@@ -96,6 +98,9 @@ def _tests(query: SubscriptionQuery) -> tuple[list[str], dict[str, Any]]:
     if query.delete_before is not None:
         where.append("delete_at IS NOT NULL AND delete_at <= :delete_before")
         values["delete_before"] = format_instant(query.delete_before)
+    if query.end_before is not None:
+        where.append("end_at IS NOT NULL AND end_at <= :end_before")
+        values["end_before"] = format_instant(query.end_before)
     if query.bbox is not None:
         parts = parts_of(query.bbox)
         where.append("(" + " OR ".join(_OVERLAP.format(n=n) for n in range(len(parts))) + ")")

@@ -42,6 +42,13 @@ MIGRATIONS = (
         "UPDATE subscription SET collection = json_extract(body, '$.collection')",
         "CREATE INDEX subscription_by_feed ON subscription (status, provider, collection)",
     ),
+    (
+        "ALTER TABLE subscription ADD COLUMN end_at TEXT",
+        # Cut to milliseconds here: such a row is found a little early, and never late.
+        """UPDATE subscription SET end_at = strftime('%Y-%m-%dT%H:%M:%f', json_extract(body, '$.end_at')) || '000Z'
+            WHERE json_extract(body, '$.end_at') IS NOT NULL""",
+        "CREATE INDEX subscription_by_end_at ON subscription (status, end_at) WHERE end_at IS NOT NULL",
+    ),
 )
 
 
@@ -96,8 +103,8 @@ class SqliteSubscriptionStore:
                 refuse_one_more(connection, subscription, most)
             connection.execute(
                 """UPDATE subscription SET owner = :owner, provider = :provider, collection = :collection,
-                status = :status, delete_at = :delete_at, west = :west, south = :south, east = :east, north = :north,
-                version = :version, body = :body
+                status = :status, delete_at = :delete_at, end_at = :end_at, west = :west, south = :south, east = :east,
+                north = :north, version = :version, body = :body
                 WHERE number = :number""",
                 {**_columns(subscription), "number": row["number"]},
             )
@@ -176,9 +183,9 @@ def _insert(connection: sqlite3.Connection, subscription: Subscription) -> None:
     }
     try:
         cursor = connection.execute(
-            """INSERT INTO subscription (id, owner, provider, collection, status, delete_at, west, south, east, north,
-            version, checked_through, last_update_at, body) VALUES (:id, :owner, :provider, :collection, :status,
-            :delete_at, :west, :south, :east, :north, :version, :checked_through, :last_update_at, :body)""",
+            """INSERT INTO subscription (id, owner, provider, collection, status, delete_at, end_at, west, south, east,
+            north, version, checked_through, last_update_at, body) VALUES (:id, :owner, :provider, :collection, :status,
+            :delete_at, :end_at, :west, :south, :east, :north, :version, :checked_through, :last_update_at, :body)""",
             {**_columns(subscription), **progress},
         )
     except sqlite3.IntegrityError as error:
@@ -208,6 +215,7 @@ def _columns(subscription: Subscription) -> dict[str, object]:
         "collection": subscription.collection,
         "status": subscription.status.value,
         "delete_at": _instant(subscription.delete_at),
+        "end_at": _instant(subscription.end_at),
         "west": west,
         "south": south,
         "east": east,

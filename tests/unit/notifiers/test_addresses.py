@@ -42,7 +42,7 @@ def leading_to(*addresses: str, allow_http: bool = False, allow_private: bool = 
 def test_a_name_may_lead_to_the_public_internet(address: str) -> None:
     target = leading_to(address).target("https://hooks.example.com/in?a=b")
 
-    assert target == Target(is_https=True, host="hooks.example.com", port=443, path="/in?a=b", address=address)
+    assert target == Target(is_https=True, host="hooks.example.com", port=443, path="/in?a=b", addresses=(address,))
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
@@ -61,7 +61,7 @@ def test_one_bad_address_among_good_ones_is_enough_to_refuse_a_name(address: str
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_can_be_allowed(address: str) -> None:
-    assert leading_to(address, allow_private=True).target("https://hooks.example.com/").address == address
+    assert leading_to(address, allow_private=True).target("https://hooks.example.com/").addresses == (address,)
 
 
 @pytest.mark.parametrize("address", NEVER)
@@ -73,8 +73,9 @@ def test_metadata_link_local_multicast_and_reserved_addresses_never_can(address:
 def test_an_address_in_the_url_is_judged_without_being_looked_up() -> None:
     policy = leading_to("8.8.8.8")
 
-    assert policy.target("https://1.1.1.1/").address == "1.1.1.1"
-    assert policy.target("https://[2606:4700::1111]:8443/").pinned_url == "https://[2606:4700::1111]:8443/"
+    assert policy.target("https://1.1.1.1/").addresses == ("1.1.1.1",)
+    six = policy.target("https://[2606:4700::1111]:8443/")
+    assert [six.pinned_url(address) for address in six.addresses] == ["https://[2606:4700::1111]:8443/"]
     for url in ("https://127.0.0.1/", "https://[::1]/", "https://[::ffff:169.254.169.254]/", "https://[fe80::1]/"):
         with pytest.raises(AddressRefused):
             policy.target(url)

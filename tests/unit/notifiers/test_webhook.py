@@ -186,6 +186,23 @@ def test_the_connection_goes_to_the_address_that_was_checked_under_the_name_that
     assert receiver.received[0].headers["host"] == f"hooks.example.com:{receiver.port}"
 
 
+def test_of_a_name_s_addresses_the_first_that_can_be_connected_to_is_used() -> None:
+    policy = replace(LOOPBACK, resolve=lambda host, port: ["127.0.0.2", "::1", "127.0.0.1"])
+    with receiving(answering(200)) as receiver:
+        attempt = send(f"http://hooks.example.com:{receiver.port}/in", policy)
+
+    assert attempt.is_success, attempt
+    assert len(receiver.received) == 1
+
+
+def test_an_answer_from_one_address_is_not_asked_for_again_at_the_next() -> None:
+    policy = replace(LOOPBACK, resolve=lambda host, port: ["127.0.0.1", "127.0.0.1"])
+    with receiving(answering(500)) as receiver:
+        send(f"http://hooks.example.com:{receiver.port}/in", policy)
+
+    assert len(receiver.received) == 1
+
+
 def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")

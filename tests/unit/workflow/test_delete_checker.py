@@ -14,6 +14,7 @@ from imagery.checkers.removal import AT_REST, Removal
 from imagery.errors import CatalogUnavailable
 from imagery.model.codec import to_dict
 from imagery.model.deletion import DeletionQuery
+from imagery.model.event import EventQuery
 from imagery.model.failure import FailureQuery
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
@@ -67,6 +68,7 @@ def checker(house: House, wrap: Callable[[Any], Any] = lambda port: port, **chan
         subscriptions=ports["subscriptions"],
         ledger=ports["ledger"],
         progress=Progress(feeds=house.feeds, looks=n.looker.looks),
+        events=n.events,
         removal=Removal(**ports, together=database(house).write),
         retention=RETENTION,
         late_arrivals=timedelta(days=3),
@@ -151,6 +153,8 @@ def test_a_subscription_whose_time_is_over_ends_and_is_kept_for_the_retention(ho
     ended = house.neighbours.subscriptions.get(over.id)
     assert (ended.status, ended.delete_at) == (SubscriptionStatus.ENDED, clock() + RETENTION)
     assert house.neighbours.subscriptions.get(lasting.id).status is SubscriptionStatus.ACTIVE
+    (told,) = house.neighbours.events.find(EventQuery()).values
+    assert (told.subscription_id, told.data["status"], told.data["changed"]) == (over.id, "ended", ["status"])
 
 
 def waiting(subscription: Subscription, *, now: datetime) -> Outcome:

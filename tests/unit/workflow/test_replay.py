@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -181,6 +181,16 @@ def test_an_attempt_that_was_lost_is_followed_by_the_next(desk: Desk) -> None:
     desk.executions.statuses[lost] = ExecutionStatus.ABORTED
 
     assert desk.failures.replay(ANA, failure.id).request_id == f"{failure.id}-3"
+
+
+def test_an_attempt_that_never_reached_the_queue_is_sent_by_the_next_call(desk: Desk) -> None:
+    subscription = desk.house.subscribe()
+    failure = desk.fail("a", subscription)
+    desk.house.neighbours.failures.add(replace(failure, replay_id=f"{failure.id}-2"))
+
+    assert desk.failures.replay(ANA, failure.id).is_repeat
+    assert [request.id for request in desk.waiting()] == [f"{failure.id}-2"]
+    assert desk.status(subscription, "a") is OutcomeStatus.WAITING
 
 
 def test_shares_that_failed_apart_are_replayed_apart(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pystac
 import pytest
 
-from imagery.errors import ProviderUnavailable
+from imagery.errors import ProviderRefused, ProviderUnavailable
 from imagery.model.outcome import OutcomeStatus, SkipReason
 from imagery.model.request import RequestKind
 from imagery.model.subscription import Priority, Subscription, SubscriptionStatus
@@ -379,6 +379,27 @@ def test_a_first_look_that_failed_is_stepped_in_for(house: House, clock: Any) ->
     assert check(house, clock, after=timedelta(minutes=11)) == 1
     assert house.neighbours.subscriptions.get(subscription.id).checked_through == subscription.created_at
     assert len(house.work()) == 2  # the look's own request finds nothing more to ask for
+
+
+def test_a_look_the_provider_refuses_keeps_no_other_from_being_done(house: House, clock: Any) -> None:
+    made = [house.subscribe(number, created_at=clock()) for number in (1, 2)]
+    for one in made:
+        house.lookback.begin(one)
+    refused = made[0].aoi
+    search = house.provider.search
+
+    def refusing(asked: Any) -> Iterator[pystac.Item]:
+        if asked.aoi == refused:
+            raise ProviderRefused("no such place")
+        return search(asked)
+
+    moved = made[1].changed(now=clock(), aoi=replace(refused, area_km2=2.0))
+    house.neighbours.subscriptions.replace(moved)
+    house.provider.search = refusing  # type: ignore[method-assign]
+    clock.advance(timedelta(minutes=11))
+
+    assert house.update_checker.run(now=clock()).failed == 1
+    assert house.neighbours.subscriptions.get(made[1].id).checked_through is not None
 
 
 # Looking back
