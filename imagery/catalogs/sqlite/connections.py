@@ -69,13 +69,14 @@ class Session:
 class Connections:
     """All of one process. Must not be used on the other side of a fork."""
 
-    def __init__(self, path: Path, *, indexed: Sequence[str], query_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, indexed: Sequence[str], query_timeout_s: float, wait_s: float = WAIT_S) -> None:
         self.path = path
         self._indexed = tuple(indexed)
         self._query_timeout_s = query_timeout_s
+        self._wait_s = wait_s
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         self._places = threading.Semaphore(READERS)
-        self._turn = Turn(Path(f"{path}.lock"), patience=timedelta(seconds=WAIT_S), late=CatalogUnavailable)
+        self._turn = Turn(Path(f"{path}.lock"), patience=timedelta(seconds=wait_s), late=CatalogUnavailable)
         self._writer_used = threading.Lock()
         self._writer: Session | None = None
         self._closed = False
@@ -84,7 +85,7 @@ class Connections:
     def read(self) -> Iterator[Session]:
         """A snapshot of the catalog. Raises CatalogUnavailable, and FilterInvalid for a query that costs too much."""
         self._ensure_schema()
-        if not self._places.acquire(timeout=WAIT_S):
+        if not self._places.acquire(timeout=self._wait_s):
             raise CatalogUnavailable("the catalog is busy; try again later")
         try:
             with _translated(self.path):
