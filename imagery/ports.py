@@ -162,7 +162,10 @@ class Orchestrator(Protocol):
         """Newest first. Raises CursorInvalid."""
 
     def running(self) -> int:
-        """Executions under way that are not waiting for a task token: what the concurrency limit counts."""
+        """Executions with work under way or about to be: what the concurrency limit counts.
+
+        Those that wait for a task token, for a time or for their next try hold no place.
+        """
 
 
 class TaskTokens(Protocol):
