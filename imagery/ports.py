@@ -323,7 +323,10 @@ class Orchestrator(Protocol):
         """Newest first. Raises CursorInvalid."""
 
     def running(self) -> int:
-        """Executions under way that are not waiting for a task token: what the concurrency limit counts."""
+        """Executions with work under way or about to be: what the concurrency limit counts.
+
+        Those that wait for a task token, for a time or for their next try hold no place.
+        """
 
     def counts(self) -> Mapping[ExecutionStatus, int]:
         """How many executions ever started stand at each status; every status is there. May lag a little."""

@@ -78,10 +78,10 @@ class Settings(BaseSettings):
     late_arrivals: timedelta = timedelta(days=3)
     """How long after its end a subscription still takes imagery acquired before it."""
 
-    max_aoi_km2: Annotated[float, Field(gt=0)] = 10_000.0
+    max_aoi_km2: Annotated[float, Field(gt=0)] = 2_500.0
     max_aoi_vertices: Annotated[int, Field(ge=4)] = 10_000
-    max_clip_pixels: Annotated[int, Field(ge=1)] = 200_000_000
-    """Pixels of one clipped asset: 200 million is 14 000 km² at 10 m (cells of the AOI's box included)."""
+    max_clip_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    """Pixels of one clipped asset: 50 million is 5 000 km² at 10 m (all cells of the AOI's box, all bands)."""
 
     webhook_allow_http: bool = False
     """Whether webhooks may be sent without TLS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 
 from imagery.cli.executions import print_visits
 from imagery.cli.options import AsJson
-from imagery.cli.printing import Printer
+from imagery.cli.printing import Printer, plain
 from imagery.cli.visits import visits
 from imagery.errors import DefinitionInvalid, InvalidInput
 from imagery.model.codec import to_dict
@@ -26,6 +26,14 @@ Tasks = Annotated[
         "--task",
         help="NAME=JSON: what the task answers; repeatable. NAME is its function, or its whole Resource. "
         '{"Error": "…", "Cause": "…"} makes it fail. Several for one name are given in turn.',
+    ),
+]
+Callbacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--callback",
+        help="STATE=JSON: how the token of a .waitForTaskToken state is answered, as soon as it waits; repeatable. "
+        '{"Error": "…", "Cause": "…"} makes it fail. Several for one state are given in turn.',
     ),
 ]
 
@@ -47,16 +55,19 @@ def run(
     file: File,
     payload: Annotated[str, typer.Option("--input", help="JSON, or @file.")] = "{}",
     task: Tasks = None,
+    callback: Callbacks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a state machine: tasks answer what --task says, waits and retries take no time."""
+    """Simulate a state machine: tasks and callbacks answer what they are told, waits and retries take no time."""
     from imagery.orchestrators.embedded.definition import ANY_RESOURCE, load_definition
     from imagery.orchestrators.embedded.simulate import simulate
 
     definition = load_definition(_read(file), resources=ANY_RESOURCE)
     given = Path(payload[1:]) if payload.startswith("@") else None
     parsed = _parse(_read(given) if given else payload, "--input")
-    result = simulate(definition, parsed, _tasks(task or []))
+    tasks, callbacks = _answers(task or [], "--task"), _answers(callback or [], "--callback")
+    result = simulate(definition, parsed, tasks, callbacks=callbacks)
+    _report_unused(tasks, callbacks)
     states = visits(result.history, ended_at=result.stopped_at)
     printer = Printer(as_json=as_json)
     printer.document(
@@ -75,34 +86,48 @@ def run(
     if result.status is ExecutionStatus.SUCCEEDED:
         printer.line(json.dumps(result.output, ensure_ascii=False, indent=2))
     elif result.status is ExecutionStatus.RUNNING:
-        printer.line("It waits for a task token, and no timeout ends the wait.")
+        printer.line("It waits for a task token, and no timeout ends the wait; answer it with --callback STATE=JSON.")
     if result.status is not ExecutionStatus.SUCCEEDED:
         raise typer.Exit(1)
 
 
-def _tasks(given: list[str]) -> dict[str, Callable[[Any], Any]]:
-    answers: dict[str, list[Any]] = {}
-    for each in given:
-        name, separator, text = each.partition("=")
-        if not separator or not name:
-            raise typer.BadParameter(f"{each!r} is not NAME=JSON", param_hint="--task")
-        answers.setdefault(name, []).append(_parse(text, "--task"))
-    return {name: _answering(in_turn) for name, in_turn in answers.items()}
+class _Answers:
+    """A task or callback that gives each answer once, and the last for ever."""
 
+    def __init__(self) -> None:
+        self.left: list[Any] = []
+        self.is_used = False
 
-def _answering(in_turn: list[Any]) -> Callable[[Any], Any]:
-    """A task that gives each answer once, and the last for ever."""
-    from imagery.orchestrators.embedded.errors import StateFailed
+    def __call__(self, _arguments: Any) -> Any:
+        from imagery.orchestrators.embedded.errors import StateFailed
 
-    left = list(in_turn)
-
-    def answer(_arguments: Any) -> Any:
-        value = left.pop(0) if len(left) > 1 else left[0]
+        self.is_used = True
+        value = self.left.pop(0) if len(self.left) > 1 else self.left[0]
         if isinstance(value, dict) and isinstance(value.get("Error"), str) and set(value) <= {"Error", "Cause"}:
             raise StateFailed(value["Error"], str(value.get("Cause", "")))
         return value
 
-    return answer
+
+def _answers(given: list[str], option: str) -> dict[str, _Answers]:
+    """By name, in the order given."""
+    answers: dict[str, _Answers] = {}
+    for each in given:
+        name, separator, text = each.partition("=")
+        if not separator or not name:
+            kind = "STATE" if option == "--callback" else "NAME"
+            raise typer.BadParameter(f"{each!r} is not {kind}=JSON", param_hint=option)
+        answers.setdefault(name, _Answers()).left.append(_parse(text, option))
+    return answers
+
+
+def _report_unused(tasks: Mapping[str, _Answers], callbacks: Mapping[str, _Answers]) -> None:
+    """A name that is misspelt would else go unnoticed."""
+    for name, answers in tasks.items():
+        if not answers.is_used:
+            typer.echo(plain(f"--task {name}: no task of this name was carried out"), err=True)
+    for name, answers in callbacks.items():
+        if not answers.is_used:
+            typer.echo(plain(f"--callback {name}: no state of this name waited for a task token"), err=True)
 
 
 def _read(path: Path) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from imagery.items.bands import bands_of, values_of
+from imagery.items.bands import bands_of, scaled_bands, values_of
 from imagery.items.checks import Check, is_list_of, is_positive, is_text
 from imagery.items.classes import classification_of, scl_classes
 from imagery.items.cut import CutAsset
@@ -29,6 +29,8 @@ def published_asset(cut: CutAsset, source: Mapping[str, Any], *, sentinel_2: boo
     """`source` is the source asset as JSON of any STAC version; empty if the provider's item has none of this key."""
     described = described_asset(cut.key, source, band_names=cut.band_names, sentinel_2=sentinel_2)
     roles = list(cut.roles) if cut.roles is not None else described["roles"]
+    if cut.band_scales:
+        described["bands"] = scaled_bands(described.get("bands", []), cut.band_scales)
     return (
         {"href": cut.href, "type": cut.media_type}
         | described
@@ -83,6 +85,8 @@ def _pixels(cut: CutAsset) -> dict[str, Any]:
         fields["raster:scale"] = float(cut.scale)
     if cut.offset is not None:
         fields["raster:offset"] = float(cut.offset)
+    if cut.radiometry is not None:
+        fields["imagery:radiometry"] = cut.radiometry
     if cut.resolution_m is not None:
         fields["raster:spatial_resolution"] = float(cut.resolution_m)
     return fields

@@ -63,6 +63,17 @@ def bands_of(source: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, 
     return [by_name.get(name, {"name": name}) for name in names]
 
 
+def scaled_bands(
+    bands: Sequence[Mapping[str, Any]], scales: Sequence[tuple[float, float] | None]
+) -> list[dict[str, Any]]:
+    """A band for each of `scales`, with its own scale and offset: unnamed ones if others are described."""
+    described = bands if len(bands) == len(scales) else [{"name": f"b{i + 1}"} for i in range(len(scales))]
+    return [
+        {**band, **({} if pair is None else {"raster:scale": float(pair[0]), "raster:offset": float(pair[1])})}
+        for band, pair in zip(described, scales, strict=True)
+    ]
+
+
 def values_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """What the source says of an asset's pixel values that holds for all its bands, and for any part of it."""
     of_bands = _listed(source, "raster:bands") or _listed(source, "bands")

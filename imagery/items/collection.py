@@ -15,6 +15,7 @@ from imagery.items.checks import is_plain
 from imagery.items.cut import COG_MEDIA_TYPE, PNG_MEDIA_TYPE
 from imagery.items.extensions import used_in_item_assets
 from imagery.items.links import kept_links, source_link
+from imagery.items.names import published_collection_id
 from imagery.items.properties import is_sentinel_2
 
 PROCESSOR = pystac.Provider(
@@ -32,13 +33,15 @@ _GONE_LICENSES = {"proprietary": "other", "various": "other"}
 def collection_for(source: pystac.Collection | None, collection_id: str, provider: str) -> pystac.Collection:
     """A STAC 1.1 collection for clips of `source` (None: nothing is known of it) that `provider` gives.
 
+    `collection_id` is the source's; the id of the collection made is its `published_collection_id`.
+
     Its extent is a placeholder, the whole world from the source's first instant on: the catalog keeps the true one.
     """
     fields: dict[str, Any] = source.to_dict(include_self_link=False, transform_hrefs=False) if source else {}
     item_assets = _item_assets(fields)
     summaries = _summaries(fields) | {"imagery:provider": [provider]}
     collection = pystac.Collection(
-        id=collection_id,
+        id=published_collection_id(collection_id),
         title=f"{(source.title if source else None) or collection_id}, clipped",
         description=_description(source, collection_id, provider),
         license=_license(fields.get("license")),

@@ -42,12 +42,18 @@ class CutAsset:
     """As numpy names it."""
 
     nodata: float | None = None
-    """May be nan. None: every pixel is data."""
+    """What the file declares; may be nan. None: every pixel is data, or the file's mask or alpha band tells."""
 
     scale: float | None = None
     """value = pixel · scale + offset. None: the pixel is the value, or nobody knows."""
 
     offset: float | None = None
+    band_scales: tuple[tuple[float, float] | None, ...] = ()
+    """(scale, offset) of each band in the file's order, where they differ; None for one nobody speaks of."""
+
+    radiometry: str | None = None
+    """Why this scale and this offset, for a person."""
+
     resolution_m: float | None = None
     """Width of a pixel on the ground, metres. None: not known, as in a CRS of degrees."""
 

@@ -1,4 +1,4 @@
-"""Ids of published items: the same for the same source item and subscription, different for any others."""
+"""Ids of what we publish: the same for the same source (and subscription), different for any others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,18 @@ def published_item_id(source_item_id: str, subscription_id: str) -> str:
     return f"{source}--{subscription}"
 
 
-def _hashed(text: str, room: int) -> str:
+def published_collection_id(source_collection_id: str) -> str:
+    """The collection our clips of a source collection are in: of the same name, made safe as an item's id is.
+
+    `sentinel-2-l2a` stays as it is; `EO:EUM:DAT` becomes `EO_EUM_DAT.` and a hash.
+    """
+    source = source_collection_id
+    if not _PLAIN.fullmatch(source) or _HASHED.fullmatch(source) or len(source) > MAX_ID_LENGTH:
+        return _hashed(source, MAX_ID_LENGTH, otherwise="collection")
+    return source
+
+
+def _hashed(text: str, room: int, *, otherwise: str = "item") -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     legible = _ODD.sub("_", text).strip("._-")[: room - len(digest) - 1]
-    return f"{legible or 'item'}.{digest}"
+    return f"{legible or otherwise}.{digest}"

@@ -89,7 +89,7 @@ KEPT: Mapping[str, Check] = {
 
 _KEPT_INSTANTS = ("sat:anx_datetime", "s2:generation_time", "landsat:product_generated")
 
-_KEPT_PREFIXES = ("s1:", "naip:", "pl:")
+_KEPT_PREFIXES = ("s1:", "naip:", "pl:", "sandbox:")
 """Fields of these have no schema we declare; plain values are repeated."""
 
 _OF_THE_SCENE = frozenset(

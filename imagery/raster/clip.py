@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,21 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError, WindowError
-from rasterio.features import geometry_mask, geometry_window
 from rasterio.transform import array_bounds
-from rasterio.warp import transform_geom
 from rasterio.windows import Window
-from shapely import make_valid
-from shapely import transform as transform_shape
-from shapely.geometry import box, shape
 
 from imagery.errors import ClipTooLarge, RasterError, RasterUnavailable, RasterUnreadable
+from imagery.raster.area import Geometry, inside_of, pixels_beyond, to_crs, window_of
 from imagery.raster.blocks import count_window
-from imagery.raster.gdal import open_raster, shown, translated, unwarned
-
-Geometry = Mapping[str, Any]
-"""GeoJSON Polygon or MultiPolygon in EPSG:4326."""
+from imagery.raster.gdal import open_raster, shown, translated
 
 MAX_UNAVAILABLE = 3
 """AOIs of one asset that may fail for the network, one after another, before the rest are not tried any more."""
@@ -105,63 +97,98 @@ def clip(href: str, geometry: Geometry, *, nodata: float | None = None, max_pixe
 
 
 def clip_many(
-    href: str, geometries: Sequence[Geometry], *, nodata: float | None = None, max_pixels: int
+    href: str,
+    geometries: Sequence[Geometry],
+    *,
+    nodata: float | None = None,
+    max_pixels: int,
+    keep_empty: bool = False,
 ) -> list[Clip | RasterError | None]:
-    """As `clip` for each AOI in turn, the asset opened once; an AOI that fails leaves its error in its place.
+    """As `clip_each`, all at once and in the order of the AOIs."""
+    found = dict(clip_each(href, geometries, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty))
+    return [found[index] for index in range(len(geometries))]
 
-    Raises only what keeps the asset from being opened. What failed for the network is tried once more on the asset
-    opened anew; when several AOIs in a row fail so, the rest get a RasterUnavailable untried.
+
+def clip_each(
+    href: str,
+    geometries: Sequence[Geometry],
+    *,
+    nodata: float | None = None,
+    max_pixels: int,
+    keep_empty: bool = False,
+) -> Generator[tuple[int, Clip | RasterError | None]]:
+    """As `clip` for each AOI, the asset opened once: (place of the AOI, what it gave), one by one in reading order.
+
+    An AOI that fails gives its error. With `keep_empty` one that lies on the raster but holds no data gives a clip
+    with `valid_pixels` 0, and None is left for one the raster does not reach. A clip is read when it is asked for and
+    held no longer than the caller holds it.
+
+    Raises only what keeps the asset from being opened, before the first is given. What failed for the network is tried
+    once more on the asset opened anew; when several AOIs in a row fail so, the rest get a RasterUnavailable untried.
     """
-    results: list[Clip | RasterError | None] = [None] * len(geometries)
     if not geometries:
-        return results
-    fill_in = partial(_clip_each, geometries, results, href=href, nodata=nodata, max_pixels=max_pixels)
+        return
+    attempts = partial(_attempts, geometries, href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty)
+    failed: dict[int, RasterError] = {}
     with open_raster(href) as src:
-        fill_in(src, range(len(geometries)))
-    again = [index for index, result in enumerate(results) if isinstance(result, RasterUnavailable)]
-    if again:
+        for index, result in attempts(src, range(len(geometries))):
+            if isinstance(result, RasterUnavailable):
+                failed[index] = result
+            else:
+                yield index, result
+            del result  # else it would stay while the next one is read
+    if failed:
         # GDAL does not ask again for a body that was cut short, and may keep what it got until the file is closed.
         with suppress(RasterError), open_raster(href) as src:
-            fill_in(src, again)
-    return results
+            for index, result in attempts(src, list(failed)):
+                del failed[index]
+                yield index, result
+                del result
+    yield from failed.items()
 
 
-def _clip_each(
+def _attempts(
     geometries: Sequence[Geometry],
-    results: list[Clip | RasterError | None],
     src: Any,
     pending: Sequence[int],
     *,
     href: str,
     nodata: float | None,
     max_pixels: int,
-) -> None:
-    """Fill the `pending` places of `results`."""
+    keep_empty: bool,
+) -> Iterator[tuple[int, Clip | RasterError | None]]:
+    """What each of the `pending` AOIs gives."""
     in_a_row = 0
+    result: Clip | RasterError | None
     # Neighbours one after another, so that GDAL still holds the blocks they share.
     for index in sorted(pending, key=lambda i: _first_row(src, geometries[i])):
         if in_a_row >= MAX_UNAVAILABLE:
-            results[index] = RasterUnavailable(f"{shown(href)} stopped answering; not tried for this AOI")
+            yield index, RasterUnavailable(f"{shown(href)} stopped answering; not tried for this AOI")
             continue
         try:
             with translated(href):
-                results[index] = clip_open(src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels)
-            in_a_row = 0
+                result = clip_open(
+                    src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty
+                )
         except RasterError as error:
-            results[index] = error
-            in_a_row = in_a_row + 1 if isinstance(error, RasterUnavailable) else 0
+            result = error
+        in_a_row = in_a_row + 1 if isinstance(result, RasterUnavailable) else 0
+        yield index, result
+        del result
 
 
-def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, max_pixels: int) -> Clip | None:
-    """As `clip`, from a dataset that is open already (see `open_raster`)."""
+def clip_open(
+    src: Any, geometry: Geometry, *, href: str, nodata: float | None, max_pixels: int, keep_empty: bool = False
+) -> Clip | None:
+    """As `clip`, from a dataset that is open already (see `open_raster`); `keep_empty` as in `clip_each`."""
     _refuse_unusable(src, href)
-    aoi = _to_crs(geometry, src.crs)
-    window = None if aoi is None else _window(src, aoi)
+    aoi = to_crs(geometry, src.crs)
+    window = None if aoi is None else window_of(src, aoi)
     if aoi is None or window is None:
         return None
     _refuse_too_large(src, window, max_pixels, href)
     transform = src.window_transform(window)
-    inside = _inside(aoi, transform, (int(window.height), int(window.width)))
+    inside = inside_of(aoi, transform, (int(window.height), int(window.width)))
     if not inside.any():
         return None
     fill, declared = _nodata(src, nodata)
@@ -169,7 +196,7 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, 
     bytes_read = count_window(src, window)
     valid = _valid(pixels, src.colorinterp, fill if declared and src.nodata is None else None)
     valid_pixels = int(np.count_nonzero(valid & inside))
-    if valid_pixels == 0:
+    if valid_pixels == 0 and not keep_empty:
         return None
     data = pixels.data
     data[np.ma.getmaskarray(pixels) | ~inside] = fill
@@ -181,7 +208,7 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, nodata: float | None, 
         nodata_declared=declared,
         inside=inside,
         valid=valid,
-        aoi_pixels=int(np.count_nonzero(inside)) + _pixels_beyond(src, aoi),
+        aoi_pixels=int(np.count_nonzero(inside)) + pixels_beyond(src, aoi),
         valid_pixels=valid_pixels,
         scales=tuple(src.scales),
         offsets=tuple(src.offsets),
@@ -213,38 +240,12 @@ def _refuse_too_large(src: Any, window: Any, max_pixels: int, href: str) -> None
         )
 
 
-def _to_crs(geometry: Geometry, crs: Any) -> dict[str, Any] | None:
-    """The AOI in the raster's CRS; None where that CRS does not reach it."""
-    try:
-        aoi: dict[str, Any] = transform_geom("EPSG:4326", crs, dict(geometry))
-    except RasterioError:
-        return None
-    return aoi if np.isfinite(shape(aoi).bounds).all() else None
-
-
-def _window(src: Any, aoi: Geometry) -> Any | None:
-    try:
-        window = geometry_window(src, [aoi])
-    except WindowError:
-        return None
-    return window if window.width >= 1 and window.height >= 1 else None
-
-
 def _first_row(src: Any, geometry: Geometry) -> tuple[int, int]:
     if src.crs is None:
         return (0, 0)
-    aoi = _to_crs(geometry, src.crs)
-    window: Window | None = None if aoi is None else _window(src, aoi)
+    aoi = to_crs(geometry, src.crs)
+    window: Window | None = None if aoi is None else window_of(src, aoi)
     return (0, 0) if window is None else (int(window.row_off), int(window.col_off))
-
-
-def _inside(aoi: Geometry, transform: Any, shape_: tuple[int, int]) -> NDArray[np.bool_]:
-    """Shape (height, width): pixels whose centre is in the AOI, else those it touches."""
-    by_centre, by_touch = (
-        partial(geometry_mask, [aoi], shape_, transform, invert=True, all_touched=touched) for touched in (False, True)
-    )
-    inside: NDArray[np.bool_] = unwarned(by_centre)
-    return inside if inside.any() else unwarned(by_touch)
 
 
 def _nodata(src: Any, fallback: float | None) -> tuple[int | float, bool]:
@@ -271,18 +272,3 @@ def _valid(pixels: Any, colorinterp: Sequence[ColorInterp], fallback: int | floa
     data_bands = [index for index, meaning in enumerate(colorinterp) if meaning != ColorInterp.alpha]
     valid: NDArray[np.bool_] = np.logical_not(mask[data_bands or slice(None)].all(axis=0))
     return valid
-
-
-def _pixels_beyond(src: Any, aoi: Geometry) -> int:
-    """How many pixels of the AOI would lie off the raster, by area: nothing of that size is made to count them."""
-    inverse = ~src.transform
-
-    def to_pixels(places: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = places.T
-        columns = inverse.a * x + inverse.b * y + inverse.c
-        rows = inverse.d * x + inverse.e * y + inverse.f
-        return np.column_stack((columns, rows))
-
-    outline = make_valid(transform_shape(shape(aoi), to_pixels))
-    beyond = outline.area - outline.intersection(box(0, 0, src.width, src.height)).area
-    return max(0, round(float(beyond)))

@@ -36,8 +36,8 @@ def encode_cog(clip: Clip, *, categorical: bool, tags: Mapping[str, str] | None 
 
 
 def _write_plain(memory: Any, clip: Clip, tags: dict[str, str]) -> None:
-    needs_mask = _needs_mask(clip)
     has_alpha = ColorInterp.alpha in clip.colorinterp
+    nodata = nodata_written(clip)
     bands, height, width = clip.data.shape
     with memory.open(
         driver="GTiff",
@@ -47,7 +47,7 @@ def _write_plain(memory: Any, clip: Clip, tags: dict[str, str]) -> None:
         width=width,
         crs=clip.crs,
         transform=clip.transform,
-        nodata=None if needs_mask or has_alpha else clip.nodata,
+        nodata=nodata,
         interleave="pixel" if bands > 1 else "band",
     ) as dst:
         dst.write(clip.data)
@@ -58,15 +58,18 @@ def _write_plain(memory: Any, clip: Clip, tags: dict[str, str]) -> None:
                 dst.set_band_description(index, description)
         if has_alpha:
             dst.colorinterp = clip.colorinterp
-        elif needs_mask:
+        elif nodata is None:
             dst.write_mask(clip.inside & clip.valid)
         dst.update_tags(**tags)
 
 
-def _needs_mask(clip: Clip) -> bool:
-    if clip.nodata_declared:
-        return False
-    return bool((clip.data[:, clip.inside & clip.valid] == clip.nodata).any())
+def nodata_written(clip: Clip) -> float | None:
+    """What the COG of this clip declares as nodata (may be nan); None: its alpha band or its internal mask says it."""
+    if ColorInterp.alpha in clip.colorinterp:
+        return None
+    if not clip.nodata_declared and bool(((clip.data == clip.nodata) & clip.inside & clip.valid).any()):
+        return None
+    return clip.nodata
 
 
 def _creation_options(clip: Clip, *, categorical: bool) -> dict[str, Any]:

@@ -28,14 +28,23 @@ _FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied", "s2:b
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:baseline")
 
 
+Pair = tuple[float, float]
+"""(scale, offset)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Radiometry:
     """physical value = stored number x scale + offset."""
 
-    scale: float
-    offset: float
+    scale: float | None
+    """Of all bands; None where they differ."""
+
+    offset: float | None
     source: str
     """Why these, for a person."""
+
+    bands: tuple[Pair | None, ...] = ()
+    """Of each band, in the file's order, where they differ; None: nothing is said of that one."""
 
 
 def decide(item: pystac.Item, asset_key: str) -> Radiometry | None:
@@ -45,9 +54,9 @@ def decide(item: pystac.Item, asset_key: str) -> Radiometry | None:
     band, is_original = asset_key.removesuffix("-jp2"), asset_key.endswith("-jp2")
     if band not in S2_REFLECTANCE or item.collection_id not in S2_L2A | S2_COLLECTION_1:
         return declared
-    scale = S2_SCALE if declared is None else declared.scale
+    scale = S2_SCALE if declared is None or declared.scale is None else declared.scale
     if item.collection_id in S2_COLLECTION_1:
-        offset = S2_OFFSET if declared is None else declared.offset
+        offset = S2_OFFSET if declared is None or declared.offset is None else declared.offset
         return Radiometry(scale=scale, offset=offset, source="collection 1: the offset is always to be applied")
     offset, source = _sentinel2_offset(item.properties, declared, is_original=is_original)
     return Radiometry(scale=scale, offset=offset, source=source)
@@ -65,7 +74,7 @@ def _sentinel2_offset(
         return 0.0, f"{flag} is true: the offset was taken off when the file was made"
     if baseline is not None:
         return S2_OFFSET, f"processing baseline {text}, {_flag_said(properties, flag, is_original)}"
-    if declared is not None:
+    if declared is not None and declared.offset is not None:
         return declared.offset, f"{declared.source}; the processing baseline is unknown"
     return 0.0, "neither a processing baseline nor raster:bands: taken as without offset"
 
@@ -87,25 +96,32 @@ def _parse_baseline(text: str) -> tuple[int, int] | None:
 
 
 def _declared(fields: Mapping[str, Any]) -> Radiometry | None:
-    """raster extension v2 (on the asset or its first band), else v1 (`raster:bands`)."""
-    bands = fields.get("bands")
-    places: list[tuple[str, Any, str]] = [("raster:scale and raster:offset of the asset", fields, "raster:")]
-    if isinstance(bands, list) and bands:
-        places.append(("raster:scale and raster:offset of the asset's first band", bands[0], "raster:"))
-    old = fields.get("raster:bands")
-    if isinstance(old, list) and old:
-        places.append(("raster:bands of the item", old[0], ""))
-    for source, place, prefix in places:
-        found = _pair(place, prefix)
-        if found is not None:
-            return Radiometry(scale=found[0], offset=found[1], source=source)
-    return None
+    """raster extension v2 (a band's own word before its asset's), else v1 (`raster:bands`)."""
+    of_asset = _pair(fields, "raster:")
+    new = [_pair({**fields, **band}, "raster:") for band in _listed(fields.get("bands"))]
+    if of_asset is not None or any(new):
+        own = any(_pair(band, "raster:") for band in _listed(fields.get("bands")))
+        where = "asset's bands" if own else "asset"
+        return _agreed(new or [of_asset], f"raster:scale and raster:offset of the {where}")
+    return _agreed([_pair(band, "") for band in _listed(fields.get("raster:bands"))], "raster:bands of the item")
 
 
-def _pair(place: Any, prefix: str) -> tuple[float, float] | None:
-    """Scale and offset; one that is left out has no effect (1 and 0)."""
-    if not isinstance(place, Mapping):
+def _agreed(pairs: list[Pair | None], source: str) -> Radiometry | None:
+    if not any(pairs):
         return None
+    first = pairs[0]
+    if first is not None and pairs.count(first) == len(pairs):
+        return Radiometry(scale=first[0], offset=first[1], source=source)
+    return Radiometry(scale=None, offset=None, source=f"{source}, which differ", bands=tuple(pairs))
+
+
+def _listed(bands: Any) -> list[Mapping[str, Any]]:
+    """What is no band counts as one of which nothing is said: the places of the others must not shift."""
+    return [band if isinstance(band, Mapping) else {} for band in bands] if isinstance(bands, list) else []
+
+
+def _pair(place: Mapping[str, Any], prefix: str) -> Pair | None:
+    """One that is left out has no effect (1 and 0)."""
     scale, offset = _number(place.get(f"{prefix}scale")), _number(place.get(f"{prefix}offset"))
     if scale is None and offset is None:
         return None

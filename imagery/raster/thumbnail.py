@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,46 @@ STRETCH = (2.0, 98.0)
 """Percentiles of the AOI's own pixels that become black and white."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sample:
+    """What a thumbnail needs of a clip: a small copy of its first band, never enlarged."""
+
+    values: NDArray[Any]
+    """The clip's dtype, shape (height, width)."""
+
+    shown: NDArray[np.bool_]
+    """Same shape: in the AOI, with data."""
+
+    grid: tuple[int, int]
+    """(height, width) of the clip itself."""
+
+
+def sample(clip: Clip, *, size: int = 256) -> Sample:
+    """By nearest neighbour; the longer side is at most `size`. Holds nothing of the clip."""
+    rows, columns = clip.inside.shape
+    height, width = (rows, columns) if max(rows, columns) <= size else _scaled((rows, columns), size)
+    return Sample(
+        values=_sampled(clip.data[0], height, width),
+        shown=_sampled(clip.inside & clip.valid, height, width),
+        grid=(rows, columns),
+    )
+
+
 def encode_thumbnail(bands: Sequence[Clip], *, size: int = 256) -> bytes:
     """One clip in grey, or three as red, green and blue; the first band of each. The longer side is at most `size`.
 
     A clip smaller than that is enlarged by whole pixels, so that a field of three pixels can be seen as such.
     """
+    return encode_samples([sample(band, size=size) for band in bands], size=size)
+
+
+def encode_samples(bands: Sequence[Sample], *, size: int = 256) -> bytes:
+    """As `encode_thumbnail`, of samples taken at the same `size`."""
     if len(bands) not in (1, 3):
         raise ValueError(f"a thumbnail is made of 1 or 3 bands, not {len(bands)}")
-    height, width = _scaled(bands[0].inside.shape, size)
-    colours = [_sampled(band.data[0], height, width).astype(np.float64) for band in bands]
-    shown = [_sampled(band.inside & band.valid, height, width) for band in bands]
+    height, width = _scaled(bands[0].shown.shape, size)
+    colours = [_sampled(band.values, height, width).astype(np.float64) for band in bands]
+    shown = [_sampled(band.shown, height, width) for band in bands]
     opaque = np.logical_and.reduce(shown + [np.isfinite(colour) for colour in colours])
     low, high = _limits(colours, opaque)
     pixels = np.zeros((height, width, len(bands) + 1), dtype=np.uint8)

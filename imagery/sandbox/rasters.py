@@ -20,6 +20,12 @@ from imagery.model.codec import format_instant
 logger = logging.getLogger(__name__)
 
 WGS84 = "EPSG:4326"
+COLLECTION = "sandbox"
+"""Of scenes that name none."""
+
+MADE_UP = "sandbox:made_up"
+"""Property of an item made up for files without one: what of it is guessed, for a person."""
+
 SENTINEL_2_KEYS = {
     "B01": "coastal",
     "B02": "blue",
@@ -89,11 +95,17 @@ def loose_items(root: Path) -> Iterator[tuple[dict[str, Any], dict[str, Path]]]:
         if path.resolve().is_relative_to(root):
             name, key = _split(path)
             groups[path.parent, name][key] = path.resolve()
+    guessed: dict[str, str] = {}
     for number, ((folder, name), files) in enumerate(groups.items()):
         try:
-            yield _made_up(root, folder, name, files, number), files
+            item = _made_up(root, folder, name, files, number)
+            guessed[item["id"]] = item["properties"][MADE_UP]
+            yield item, files
         except Exception as error:  # a folder holds whatever it holds; one odd file must not keep the others back
             logger.warning("raster passed over", extra={"path": str(folder / name), "error": str(error)})
+    if guessed:
+        example, guess = next(iter(guessed.items()))
+        logger.warning("%d items made up for GeoTIFFs without STAC; of %s: %s", len(guessed), example, guess)
 
 
 def _split(path: Path) -> tuple[str, str]:
@@ -106,21 +118,34 @@ def _split(path: Path) -> tuple[str, str]:
 
 
 def _made_up(root: Path, folder: Path, name: str, files: dict[str, Path], number: int) -> dict[str, Any]:
+    """The item says itself what of it is guessed. Nothing is said of scale and offset: the files alone know them."""
     first = next(iter(files.values()))
     geometry = footprint(first)
-    identifier = name or "_".join((root.name, *folder.relative_to(root).parts))
-    acquired = format_instant(_acquired(root, folder / (name or "x"), first, number))
+    identifier = re.sub(r"[^A-Za-z0-9_.-]+", "_", name or "_".join((root.name, *folder.relative_to(root).parts)))
+    instant, whence = _acquired(root, folder / (name or "x"), first, number)
+    acquired = format_instant(instant)
+    guessed = f"no STAC came with the files; the date is {whence}" + (
+        "" if "data" in files else ", the bands are taken from the files' names"
+    )
     with rasterio.open(first) as raster:
         epsg = raster.crs.to_epsg()
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
         "stac_extensions": ["https://stac-extensions.github.io/projection/v1.1.0/schema.json"],
-        "id": re.sub(r"[^A-Za-z0-9_.-]+", "_", identifier),
-        "collection": "sandbox" if "data" in files else "sentinel-2-l2a",
+        "id": identifier,
+        "collection": COLLECTION,
         "geometry": geometry,
         "bbox": list(shape(geometry).bounds),
-        "properties": {"datetime": acquired, "created": acquired, "updated": acquired, "proj:epsg": epsg},
+        "properties": {
+            "title": f"{identifier} (made up)",
+            "description": f"Made up by the sandbox: {guessed}. Scale and offset of the numbers are not known.",
+            MADE_UP: guessed,
+            "datetime": acquired,
+            "created": acquired,
+            "updated": acquired,
+            "proj:epsg": epsg,
+        },
         "links": [],
         "assets": {
             key: {"href": path.name, "type": media_type(path), "roles": ["data"]} for key, path in files.items()
@@ -128,16 +153,20 @@ def _made_up(root: Path, folder: Path, name: str, files: dict[str, Path], number
     }
 
 
-def _acquired(root: Path, path: Path, file: Path, number: int) -> datetime:
-    """A date in the names, the nearest first; else a day for each item of a year in them; else the file's own time."""
+def _acquired(root: Path, path: Path, file: Path, number: int) -> tuple[datetime, str]:
+    """A date in the names, the nearest first; else a day for each item of a year in them; else the file's own time.
+
+    With it, where it is from.
+    """
     names = [path.name, *reversed(path.relative_to(root).parts[:-1]), root.name]
     for name in names:
         for found in re.finditer(r"(?<!\d)((?:19|20)\d\d)-?([01]\d)-?([0-3]\d)(?!\d)", name):
             try:
-                return datetime(*map(int, found.groups()), 10, tzinfo=UTC)  # type: ignore[arg-type, misc]
+                return datetime(*map(int, found.groups()), 10, tzinfo=UTC), f"read from the name {name!r}"  # type: ignore[arg-type, misc]
             except ValueError:
                 continue
     for name in names:
         if year := re.search(r"(?<!\d)((?:19|20)\d\d)(?!\d)", name):
-            return datetime(int(year[1]), 1, 1, 10, tzinfo=UTC) + timedelta(days=number)
-    return datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
+            day = datetime(int(year[1]), 1, 1, 10, tzinfo=UTC) + timedelta(days=number)
+            return day, f"some day of the year in the name {name!r}"
+    return datetime.fromtimestamp(int(file.stat().st_mtime), UTC), "that of the file"

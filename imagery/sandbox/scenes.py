@@ -16,12 +16,11 @@ import pystac
 from shapely.geometry import shape
 
 from imagery.errors import InvalidInput
-from imagery.sandbox.rasters import footprint, is_raster, loose_items
+from imagery.sandbox.rasters import COLLECTION, footprint, is_raster, loose_items
 
 logger = logging.getLogger(__name__)
 
 MAX_JSON_BYTES = 8 * 2**20
-DEFAULT_COLLECTION = "sandbox"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +162,7 @@ def _collection_id(item: Mapping[str, Any], folder: Path, collections: Mapping[s
     if isinstance(item.get("collection"), str) and item["collection"]:
         return str(item["collection"])
     above = {path.parent: identifier for identifier, (path, _) in collections.items()}
-    return next((above[parent] for parent in [folder, *folder.parents] if parent in above), DEFAULT_COLLECTION)
+    return next((above[parent] for parent in [folder, *folder.parents] if parent in above), COLLECTION)
 
 
 def _completed(item: dict[str, Any], files: Mapping[str, Path], collection: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pystac
 
 from imagery.errors import ImageryError
+from imagery.items import published_collection_id
 from imagery.model.codec import from_dict, to_dict
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
@@ -91,10 +92,13 @@ class Share:
         row = self._row(OutcomeStatus.FAILED, str(error)[:MAX_EXPLANATION])
         return Entry(outcome=replace(row, error=type(error).__name__))
 
-    def delivered(self, *, item_id: str, item_key: str, numbers: Mapping[str, float]) -> Entry:
-        """Its objects are written; `item_key` names the item to publish."""
-        row = self._row(OutcomeStatus.DELIVERED, f"delivered as {item_id}", numbers)
-        collection = self.subscription.collection
+    def delivered(
+        self, *, item_id: str, item_key: str, numbers: Mapping[str, float], left_out: Sequence[str] = ()
+    ) -> Entry:
+        """Its objects are written; `item_key` names the item to publish, which lacks the assets `left_out`."""
+        lacking = f", without {', '.join(left_out)}: not over the area in this scene" if left_out else ""
+        row = self._row(OutcomeStatus.DELIVERED, f"delivered as {item_id}{lacking}", numbers)
+        collection = published_collection_id(self.subscription.collection)
         return Entry(
             outcome=replace(row, published_item_id=item_id, published_collection=collection), item_key=item_key
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import threading
@@ -14,7 +15,14 @@ from typing import Any
 
 import pytest
 
-from imagery.errors import AlreadyRunning, CursorInvalid, ExecutionUnknown, InvalidInput, TaskTokenUnknown
+from imagery.errors import (
+    AlreadyRunning,
+    CursorInvalid,
+    ExecutionUnknown,
+    InvalidInput,
+    StoreUnavailable,
+    TaskTokenUnknown,
+)
 from imagery.model.execution import ExecutionQuery, ExecutionStatus
 from imagery.orchestrators.embedded.definition import ANY_RESOURCE, load_definition
 from imagery.orchestrators.embedded.engine import EmbeddedOrchestrator
@@ -43,12 +51,18 @@ MACHINE = {
                 {"Variable": "$.kind", "StringEquals": "order", "Next": "Order"},
                 {"Variable": "$.kind", "StringEquals": "alive", "Next": "Alive"},
                 {"Variable": "$.kind", "StringEquals": "sleep", "Next": "Sleep"},
+                {"Variable": "$.kind", "StringEquals": "again", "Next": "Again"},
+                {"Variable": "$.kind", "StringEquals": "hurried", "Next": "Hurried"},
+                {"Variable": "$.kind", "StringEquals": "patient", "Next": "Patient"},
             ],
             "Default": "Double",
         },
         "Order": order(Next="Double"),
         "Alive": order(HeartbeatSeconds=1, TimeoutSeconds=30, Next="Double"),
         "Sleep": {"Type": "Wait", "Seconds": 3600, "Next": "Double"},
+        "Again": invoke("Double", Retry=[{"ErrorEquals": ["ValueError"], "IntervalSeconds": 3600}], End=True),
+        "Hurried": invoke("Double", TimeoutSeconds=600, ResultSelector={"n.$": "$.Payload"}, End=True),
+        "Patient": order(TimeoutSeconds=600, Next="Double"),
         "Double": invoke("Double", ResultSelector={"n.$": "$.Payload"}, End=True),
     },
 }
@@ -93,6 +107,13 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path / "data" / "executions.sqlite")
     yield house
     house.close()
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 10) -> Any:
@@ -155,7 +176,7 @@ def test_an_execution_nobody_started_is_unknown(house):
 
 def test_payloads_that_cannot_be_kept_are_refused(house):
     orchestrator = house.open()
-    for payload in ({"x": "y" * 300_000}, {"x": float("nan")}, {"x": object()}, {"x": "\ud800"}):
+    for payload in ({"x": "y" * 300_000}, {"x": float("nan")}, {"x": object()}, {"x": "\ud800"}, {"x": deep(300)}):
         with pytest.raises(InvalidInput):
             orchestrator.start("e1", payload)
     assert orchestrator.find(ExecutionQuery()).values == ()
@@ -178,18 +199,48 @@ def test_executions_are_found_newest_first_page_by_page(house):
         orchestrator.find(ExecutionQuery(status=ExecutionStatus.FAILED, cursor=first.next_cursor))
 
 
-def test_only_executions_that_do_not_wait_for_a_token_count_as_running(house):
+def test_only_executions_with_work_under_way_count_as_running(house):
     orchestrator = house.open()
     house.gate.clear()
     orchestrator.start("busy", {"n": 1})
     orchestrator.start("paused", {"kind": "order", "n": 2})
     orchestrator.start("asleep", {"kind": "sleep", "n": 3})
     token = waiting(house, orchestrator, "paused")
-    assert orchestrator.running() == 2
+    assert orchestrator.running() == 1
     assert orchestrator.get("paused").state == "Order"
     assert orchestrator.get("asleep").state == "Sleep"
     orchestrator.resume(token, {})
-    assert orchestrator.running() == 3
+    assert orchestrator.running() == 2
+
+
+def test_an_execution_that_waits_for_its_next_try_holds_no_place(house):
+    orchestrator = house.open()
+    orchestrator.start("again", {"kind": "again", "n": -1})
+    wait_until(lambda: any(event.type == "TaskFailed" for event in orchestrator.history("again")))
+    assert orchestrator.get("again").status is ExecutionStatus.RUNNING
+    assert orchestrator.running() == 0
+
+
+def test_executions_that_were_started_count_before_their_turn_has_come(house):
+    door = house.open(working=False)
+    for number in range(3):
+        door.start(f"e{number}", {"n": number})
+    assert door.running() == 3
+    orchestrator = house.open()
+    for number in range(3):
+        ended(orchestrator, f"e{number}")
+    assert door.running() == 0
+
+
+def test_no_more_tasks_are_carried_out_at_once_than_there_are_threads(house):
+    orchestrator = house.open()
+    house.gate.clear()
+    for number in range(20):
+        orchestrator.start(f"e{number}", {"n": number})
+    wait_until(lambda: len(house.doubled) == 4)
+    assert orchestrator.running() == 20
+    time.sleep(0.1)
+    assert len(house.doubled) == 4
 
 
 def test_executions_are_counted_by_status(house):
@@ -306,7 +357,67 @@ def test_a_task_that_outlasts_the_closing_runs_again(house):
     assert house.doubled == [1, 1]
 
 
+class Later:
+    """A clock that can be put forward."""
+
+    def __init__(self) -> None:
+        self.by = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.by
+
+
+def test_work_cut_off_long_ago_runs_again_while_a_paused_task_keeps_its_deadline(house):
+    clock = Later()
+    first = house.open(clock=clock)
+    first.start("patient", {"kind": "patient", "n": 2})
+    waiting(house, first, "patient")
+    house.gate.clear()
+    first.start("hurried", {"kind": "hurried", "n": 1})
+    wait_until(lambda: house.doubled)
+    first.close(timeout_s=0.05)
+    house.gate.set()
+    clock.by = timedelta(hours=1)
+    second = house.open(clock=clock)
+    assert ended(second, "hurried").output == {"n": 2}
+    patient = ended(second, "patient")
+    assert (patient.status, patient.error) == ("FAILED", "States.Timeout")
+    assert "'Patient'" in patient.cause
+    assert "TimeoutSeconds" in patient.cause
+
+
+def test_work_that_runs_again_has_its_whole_time_once_more(house):
+    clock = Later()
+    first = house.open(clock=clock)
+    house.gate.clear()
+    first.start("hurried", {"kind": "hurried", "n": 1})
+    wait_until(lambda: house.doubled)
+    first.close(timeout_s=0.05)
+    clock.by = timedelta(hours=1)
+    second = house.open(clock=clock)
+    wait_until(lambda: len(house.doubled) == 2)
+    clock.by += timedelta(seconds=590)
+    time.sleep(0.4)
+    assert second.get("hurried").status is ExecutionStatus.RUNNING
+    clock.by += timedelta(seconds=20)
+    assert ended(second, "hurried").error == "States.Timeout"
+
+
 # The embedded orchestrator, seen from several processes
+
+
+@pytest.mark.parametrize("working", [True, False])
+def test_a_process_stuck_at_the_file_keeps_nobody_waiting_for_ever(house, working):
+    orchestrator = house.open(working=working, patience=timedelta(seconds=0.2))
+    orchestrator.start("before", {"n": 1})
+    with (house.path.parent / f"{house.path.name}.writing").open("w") as stuck:
+        fcntl.flock(stuck, fcntl.LOCK_EX)
+        with pytest.raises(StoreUnavailable, match="another process"):
+            orchestrator.start("e1", {"n": 1})
+        assert orchestrator.get("before").id == "before"
+    orchestrator.start("e1", {"n": 1})
+    if working:
+        assert ended(orchestrator, "e1").output == {"n": 2}
 
 
 def test_only_one_process_works(house):
@@ -441,7 +552,7 @@ def test_nothing_the_engine_asks_again_and_again_looks_at_the_whole_backlog(hous
         "SELECT due FROM execution WHERE due IS NOT NULL ORDER BY due LIMIT 1",
         "SELECT id FROM frame WHERE due <= 1.0 ORDER BY due LIMIT 256",
         "SELECT id, seq, status FROM frame WHERE status IN ('ready', 'step') ORDER BY id",
-        "SELECT count(DISTINCT execution) FROM frame WHERE status IN ('ready', 'step', 'sleep', 'retry')",
+        "SELECT count(DISTINCT execution) FROM frame WHERE status IN ('ready', 'step')",
         "SELECT count(*) FROM execution WHERE entered = 0",
         "SELECT * FROM frame WHERE token = 'x'",
         "SELECT * FROM frame WHERE parent = 1 AND status = 'blocked' ORDER BY position LIMIT 1",

@@ -13,6 +13,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from imagery.orchestrators.embedded.engine import EmbeddedOrchestrator
 
 EXECUTIONS = 90
 KILLS = 6
+DAY = timedelta(days=1)
 ROOT = Path(__file__).resolve().parents[2]
 
 RETRY = [{"ErrorEquals": ["Flaky"], "MaxAttempts": 99, "MaxDelaySeconds": 1, "JitterStrategy": "FULL"}]
@@ -114,7 +117,11 @@ def work(folder: Path) -> None:
         os.close(line)
         time.sleep(random.uniform(0, 0.02))
 
-    tasks = {"double": double, "refuse": refuse, "order": order}
+    def cut(given: Any) -> None:
+        (folder / "cut").touch()
+        time.sleep(600)
+
+    tasks = {"double": double, "refuse": refuse, "order": order, "cut": cut}
     orchestrator = EmbeddedOrchestrator(folder / "e.sqlite", definition(), tasks, threads=4)
     orchestrator.start_working()
     print("working", flush=True)
@@ -199,6 +206,61 @@ def assert_nothing_is_left(path: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     finally:
         database.close()
+
+
+UNDER_WAY = {
+    "StartAt": "Which",
+    "States": {
+        "Which": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.kind", "StringEquals": "order", "Next": "Order"}],
+            "Default": "Cut",
+        },
+        "Cut": {"Type": "Task", "Resource": "cut", "TimeoutSeconds": 840, "End": True},
+        "Order": {
+            "Type": "Task",
+            "Resource": "order.waitForTaskToken",
+            "Parameters": {"token.$": "$$.Task.Token"},
+            "TimeoutSeconds": 840,
+            "End": True,
+        },
+    },
+}
+
+
+def test_work_under_way_at_a_kill_runs_again_however_late_the_restart_is(tmp_path: Path) -> None:
+    machine = load_definition(json.dumps(UNDER_WAY), resources=ANY_RESOURCE)
+    door = EmbeddedOrchestrator(tmp_path / "e.sqlite", machine, {})
+    victim = Victim(tmp_path)
+    try:
+        door.start("ordered", {"kind": "order"})
+        door.start("cut", {"kind": "cut"})
+        wait_until(lambda: (tmp_path / "cut").exists() and submitted(door, "ordered"))
+    finally:
+        victim.kill()
+        door.close()
+    a_day_later = EmbeddedOrchestrator(
+        tmp_path / "e.sqlite", machine, {"cut": lambda given: "done"}, clock=lambda: datetime.now(UTC) + DAY
+    )
+    try:
+        a_day_later.start_working()
+        wait_until(lambda: not a_day_later.find(ExecutionQuery(status=ExecutionStatus.RUNNING)).values)
+        assert a_day_later.get("cut").output == "done"
+        assert a_day_later.get("ordered").error == "States.Timeout"
+    finally:
+        a_day_later.close()
+
+
+def submitted(door: EmbeddedOrchestrator, execution_id: str) -> bool:
+    """Whether its request is out, so that it waits for an answer only."""
+    return any(event.type == "TaskSubmitted" for event in door.history(execution_id))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

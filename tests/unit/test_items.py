@@ -16,7 +16,7 @@ import pystac
 import pytest
 
 from imagery.errors import ItemInvalid
-from imagery.items import CutAsset, collection_for, make_item, published_item_id
+from imagery.items import CutAsset, collection_for, make_item, published_collection_id, published_item_id
 from imagery.model.aoi import Aoi
 from imagery.model.subscription import Subscription
 from tests.stac_validation import SchemaMissing, errors_of
@@ -528,3 +528,26 @@ def test_collections_of_real_collections_are_valid(shared_data: Path) -> None:
     assert errors_of(stac) == []
     assert stac["item_assets"]["scl"]["roles"] == ["data"]
     assert len(stac["item_assets"]["scl"]["classification:classes"]) == 12
+
+
+def test_each_band_has_its_own_scale_and_unnamed_ones_are_numbered() -> None:
+    asset = cut("thermal", scale=None, offset=None, band_scales=((0.02, 0.0), None), radiometry="said by the item")
+
+    stac = published(source_of(SENTINEL_2), assets=[asset])
+
+    assert stac["assets"]["thermal"]["bands"] == [
+        {"name": "b1", "raster:scale": 0.02, "raster:offset": 0.0},
+        {"name": "b2"},
+    ]
+    assert stac["assets"]["thermal"]["imagery:radiometry"] == "said by the item"
+    assert errors_of(stac) == []
+
+
+def test_a_collections_id_is_kept_where_it_is_plain_and_made_safe_where_not() -> None:
+    assert published_collection_id("sentinel-2-l2a") == "sentinel-2-l2a"
+    odd = ["EO:EUM:DAT", "EO/EUM/DAT", "EO_EUM_DAT", "a b", "ä", "x" * 500, "..", ""]
+    safe = [published_collection_id(name) for name in odd]
+    assert len(set(safe)) == len(odd)
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}", name) for name in safe)
+    assert collection_for(None, "EO:EUM:DAT", "wekeo").id == published_collection_id("EO:EUM:DAT")
+    assert "EO:EUM:DAT" in collection_for(None, "EO:EUM:DAT", "wekeo").description

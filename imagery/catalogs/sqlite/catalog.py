@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pystac
 
+from imagery.catalogs.sqlite.geometry import PUBLISHED
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.catalogs.sqlite.writing import Mode
 from imagery.errors import ItemExists, ItemUnknown
@@ -27,7 +28,8 @@ class SqliteCatalog:
 
     def publish(self, items: Sequence[pystac.Item]) -> None:
         """All in one transaction, over those of the same id. Raises ItemInvalid, CollectionUnknown."""
-        self._store.put_items([item.to_dict(include_self_link=False, transform_hrefs=False) for item in items])
+        bodies = [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items]
+        self._store.put_items(bodies, limits=PUBLISHED)
 
     def retract(self, collection_id: str, item_ids: Sequence[str]) -> None:
         """Take them out. Safe to repeat."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import shapely
+
 from imagery.catalogs.sqlite.bindings import Bindings
 from imagery.catalogs.sqlite.connections import Session
 from imagery.catalogs.sqlite.cql2 import parse_filter, parse_query
-from imagery.catalogs.sqlite.geometry import Box, box_geometry, boxes_around, boxes_of, search_geometry
-from imagery.catalogs.sqlite.instants import DAY_US, EARLIEST_US, LATEST_US, parse_interval
+from imagery.catalogs.sqlite.geometry import SEARCHED, Box, box_geometry, boxes_around, boxes_of, search_geometry
+from imagery.catalogs.sqlite.instants import DAY_US, parse_interval
 from imagery.catalogs.sqlite.predicates import Translator
 from imagery.errors import FilterInvalid
 
@@ -66,9 +68,22 @@ class Conditions:
     equal: set[str] = field(default_factory=set)
     """Properties that must have one certain value."""
 
+    geometries: list[Any] = field(default_factory=list)
+    """Prepared; the SQL's `st_rel` names them by number."""
+
     @property
     def sql(self) -> str:
         return " AND ".join(self.parts) or "1"
+
+    def register(self, geometry: Any) -> int:
+        """Its number, for `st_rel`. Raises FilterInvalid when there is more geometry than a search may bring."""
+        self.geometries.append(geometry)
+        if shapely.get_num_coordinates(self.geometries).sum() > SEARCHED.vertices_together:
+            raise FilterInvalid(
+                f"the search's geometries have more than {SEARCHED.vertices_together} vertices together; simplify them"
+            )
+        shapely.prepare(geometry)
+        return len(self.geometries) - 1
 
     @property
     def only_scope(self) -> bool:
@@ -76,8 +91,8 @@ class Conditions:
         return len(self.parts) == (self.owner is not None) + (self.collections is not None)
 
 
-def conditions_of(session: Session, query: ItemQuery, *, owner: str | None) -> Conditions:
-    """Raises FilterInvalid."""
+def conditions_of(query: ItemQuery, *, owner: str | None) -> Conditions:
+    """All that can be told, and refused, before a connection is taken. Raises FilterInvalid."""
     if query.bbox and query.intersects:
         raise FilterInvalid("bbox and intersects exclude each other; send one", field="/bbox")
     asked = Conditions(owner=owner, collections=_distinct(query.collections), ids=_distinct(query.ids))
@@ -89,14 +104,14 @@ def conditions_of(session: Session, query: ItemQuery, *, owner: str | None) -> C
     if asked.ids is not None:
         asked.parts.append(f"id IN ({bind.bind_all(asked.ids)})")
     if query.datetime is not None:
-        _add_time(session, asked, query.datetime)
+        _add_time(asked, query.datetime)
     if query.bbox:
-        _add_bbox(session, asked, boxes_of(query.bbox))
+        _add_bbox(asked, boxes_of(query.bbox))
     if query.intersects:
         geometry = search_geometry(query.intersects, field="/intersects")
         _add_box(asked, boxes_around(geometry))
-        asked.parts.append(f"st_rel('intersects', wkb, {session.register(geometry)})")
-    _add_filters(session, asked, query)
+        asked.parts.append(f"st_rel('intersects', wkb, {asked.register(geometry)})")
+    _add_filters(asked, query)
     return asked
 
 
@@ -133,18 +148,17 @@ def _distinct(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(values))
 
 
-def _add_time(session: Session, asked: Conditions, text: str) -> None:
+def _add_time(asked: Conditions, text: str) -> None:
     low, high = parse_interval(text)
-    spread = session.db.execute("SELECT us FROM spread").fetchone()[0]
     bind = asked.bindings.bind
     asked.parts.append(f"t0 <= {bind(high)} AND t1 >= {bind(low)}")
     # dt is what the indexes hold; items with a long range reach further than it says.
-    walk = bind(max(low - spread, EARLIEST_US)), bind(min(high + spread, LATEST_US))
-    asked.parts.append(f"dt BETWEEN {walk[0]} AND {walk[1]}")
+    spread = "(SELECT us FROM spread)"
+    asked.parts.append(f"dt BETWEEN {bind(low)} - {spread} AND {bind(high)} + {spread}")
     asked.days = days(low), days(high)
 
 
-def _add_bbox(session: Session, asked: Conditions, boxes: tuple[Box, ...]) -> None:
+def _add_bbox(asked: Conditions, boxes: tuple[Box, ...]) -> None:
     _add_box(asked, boxes)
     inside = " OR ".join(
         "(west <= east AND west >= {} AND south >= {} AND east <= {} AND north <= {})".format(
@@ -153,7 +167,7 @@ def _add_bbox(session: Session, asked: Conditions, boxes: tuple[Box, ...]) -> No
         for box in boxes
     )
     # Most matches of a large box lie wholly inside: no geometry is read for those.
-    asked.parts.append(f"({inside} OR st_rel('intersects', wkb, {session.register(box_geometry(boxes))}))")
+    asked.parts.append(f"({inside} OR st_rel('intersects', wkb, {asked.register(box_geometry(boxes))}))")
 
 
 def _add_box(asked: Conditions, boxes: tuple[Box, ...]) -> None:
@@ -168,8 +182,8 @@ def _add_box(asked: Conditions, boxes: tuple[Box, ...]) -> None:
         asked.boxes = boxes
 
 
-def _add_filters(session: Session, asked: Conditions, query: ItemQuery) -> None:
-    translator = Translator(asked.bindings, session.register)
+def _add_filters(asked: Conditions, query: ItemQuery) -> None:
+    translator = Translator(asked.bindings, asked.register)
     if query.filter is not None:
         asked.parts.append(translator.condition(parse_filter(query.filter)))
     if query.query:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import queue
 import sqlite3
@@ -11,6 +10,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ import shapely
 from imagery.catalogs.sqlite import schema
 from imagery.catalogs.sqlite.instants import us_or_none
 from imagery.errors import CatalogUnavailable, FilterInvalid
+from imagery.turn import Turn
 
 READERS = 8
 WAIT_S = 60.0
-"""How long a reader or writer waits for its turn in this process."""
+"""How long a reader waits for its turn in this process, and a writer for its turn on this host."""
 
 # What SQLite says of a statement that only a caller's filter can have made.
 _TOO_MUCH = (
@@ -52,16 +53,14 @@ class Session:
         db.create_function("power", 2, _power, deterministic=True)
         db.set_progress_handler(self._overdue, 10_000)
 
-    def register(self, geometry: Any) -> int:
-        """Its number, for `st_rel`."""
-        shapely.prepare(geometry)
-        self.geometries.append(geometry)
-        return len(self.geometries) - 1
-
     def _overdue(self) -> int:
         return int(self.deadline is not None and time.monotonic() > self.deadline)
 
     def _relate(self, relation: str, wkb: bytes, number: int) -> int:
+        # SQLite looks at the clock between many rows only, and few rows can be costly ones.
+        if self._overdue():
+            self.db.interrupt()
+            return 0
         # The registered geometry is the prepared one, so it asks; hence the turned words.
         turned = {"within": "contains", "contains": "within"}.get(relation, relation)
         return int(getattr(self.geometries[number], turned)(shapely.from_wkb(wkb)))
@@ -70,13 +69,15 @@ class Session:
 class Connections:
     """All of one process. Must not be used on the other side of a fork."""
 
-    def __init__(self, path: Path, *, indexed: Sequence[str], query_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, indexed: Sequence[str], query_timeout_s: float, wait_s: float = WAIT_S) -> None:
         self.path = path
         self._indexed = tuple(indexed)
         self._query_timeout_s = query_timeout_s
+        self._wait_s = wait_s
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         self._places = threading.Semaphore(READERS)
-        self._turn = threading.Lock()
+        self._turn = Turn(Path(f"{path}.lock"), patience=timedelta(seconds=wait_s), late=CatalogUnavailable)
+        self._writer_used = threading.Lock()
         self._writer: Session | None = None
         self._closed = False
 
@@ -84,7 +85,7 @@ class Connections:
     def read(self) -> Iterator[Session]:
         """A snapshot of the catalog. Raises CatalogUnavailable, and FilterInvalid for a query that costs too much."""
         self._ensure_schema()
-        if not self._places.acquire(timeout=WAIT_S):
+        if not self._places.acquire(timeout=self._wait_s):
             raise CatalogUnavailable("the catalog is busy; try again later")
         try:
             with _translated(self.path):
@@ -114,7 +115,7 @@ class Connections:
     def close(self) -> None:
         """Close what is idle; what is in use closes when it comes back."""
         self._closed = True
-        with self._turn:
+        with self._writer_used:
             if self._writer is not None:
                 self._writer.db.close()
                 self._writer = None
@@ -126,20 +127,12 @@ class Connections:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Session]:
-        # SQLite's own waiting naps with growing pauses and starves the unlucky; flock queues processes in order. The
-        # file is opened for each turn, so that a child that was forked meanwhile cannot hold on to the lock.
-        if not self._turn.acquire(timeout=WAIT_S):
-            raise CatalogUnavailable("another writer has held the catalog for a minute; try again later")
-        try:
-            with _translated(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with Path(f"{self.path}.lock").open("a") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    if self._writer is None:
-                        self._writer = self._open_prepared()
-                    yield self._writer
-        finally:
-            self._turn.release()
+        with _translated(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._turn.taken(), self._writer_used:
+                if self._writer is None:
+                    self._writer = self._open_prepared()
+                yield self._writer
 
     def _ensure_schema(self) -> None:
         if self._writer is None:
@@ -162,7 +155,7 @@ class Connections:
             return self._open()
 
     def _give_back(self, session: Session) -> None:
-        session.geometries.clear()
+        session.geometries = []
         session.deadline = None
         if session.db.in_transaction:
             session.db.execute("ROLLBACK")

@@ -9,15 +9,42 @@ from typing import Any
 
 import shapely
 import shapely.geometry
+from shapely.validation import explain_validity
 
 from imagery.errors import FilterInvalid
 
 Box = tuple[float, float, float, float]
 """(west, south, east, north) in degrees; west <= east."""
 
-MAX_VERTICES = 100_000
 _EDGE = 1e-9
 """Degrees: how far off ±180 a coordinate still lies on the antimeridian."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How much outline is taken from somebody. The cost of checking and comparing grows with the square of it."""
+
+    vertices: int
+    """In one geometry."""
+
+    vertices_of_lines: int
+    """In one that holds lines, or is a collection: those may cross themselves, at a place for each pair of edges."""
+
+    vertices_crossing: int
+    """In one that crosses itself: mending it finds all places where it does."""
+
+    vertices_together: int
+    """In all geometries of one request."""
+
+
+SENT = Limits(vertices=10_000, vertices_of_lines=1_000, vertices_crossing=300, vertices_together=100_000)
+"""Items that callers write."""
+
+SEARCHED = Limits(vertices=10_000, vertices_of_lines=1_000, vertices_crossing=300, vertices_together=10_000)
+PUBLISHED = Limits(
+    vertices=100_000, vertices_of_lines=100_000, vertices_crossing=100_000, vertices_together=100_000_000
+)
+"""Our own footprints, which follow pixels; nobody chooses them for their cost."""
 
 _UNREADABLE = (
     shapely.errors.ShapelyError,
@@ -50,10 +77,11 @@ def box_geometry(boxes: Sequence[Box]) -> Any:
     return shapely.union_all([shapely.box(*box) for box in boxes])
 
 
-def parse_geometry(geojson: object) -> Any:
+def parse_geometry(geojson: object, limits: Limits) -> Any:
     """A valid shapely geometry in 2D of a GeoJSON geometry or Feature.
 
-    Self-intersections are mended. Raises ValueError for what is no geometry, empty, or off the globe.
+    Self-intersections are mended where that is cheap. Raises ValueError for what is no geometry, empty, off the globe,
+    or beyond the limits.
     """
     if isinstance(geojson, dict) and geojson.get("type") == "Feature":
         geojson = geojson.get("geometry")
@@ -61,9 +89,8 @@ def parse_geometry(geojson: object) -> Any:
         shape = shapely.force_2d(shapely.geometry.shape(geojson))
         if shape.is_empty or not math.isfinite(sum(shape.bounds)):
             raise ValueError("it is empty, or has a coordinate that is no number")
-        if shapely.get_num_coordinates(shape) > MAX_VERTICES:
-            raise ValueError(f"it has more than {MAX_VERTICES} vertices")
-        shape = shape if shape.is_valid else shapely.make_valid(shape)
+        _refuse_large(shape, limits)
+        shape = shape if shape.is_valid else _mended(shape, limits)
     except _UNREADABLE as error:
         raise ValueError(f"not a usable GeoJSON geometry: {error}") from error
     west, south, east, north = shape.bounds
@@ -72,10 +99,30 @@ def parse_geometry(geojson: object) -> Any:
     return shape
 
 
+def _refuse_large(shape: Any, limits: Limits) -> None:
+    flat = shape.geom_type.removeprefix("Multi") in ("Point", "Polygon")
+    most = limits.vertices if flat else limits.vertices_of_lines
+    if shapely.get_num_coordinates(shape) > most:
+        what = "vertices" if flat else "vertices, too many for lines or a collection"
+        raise ValueError(f"it has more than {most} {what}; simplify it")
+    if not flat and shapely.get_num_coordinates(shape) > limits.vertices_crossing and not shape.is_simple:
+        raise ValueError(f"its lines cross themselves, and have more than {limits.vertices_crossing} vertices")
+
+
+def _mended(shape: Any, limits: Limits) -> Any:
+    if shapely.get_num_coordinates(shape) > limits.vertices_crossing:
+        raise ValueError(
+            f"{explain_validity(shape)}: mend it there; only geometries of at most {limits.vertices_crossing} vertices "
+            "are mended here"
+        )
+    # The other method takes seconds for a few hundred vertices.
+    return shapely.make_valid(shape, method="structure")
+
+
 def search_geometry(geojson: object, *, field: str) -> Any:
     """As `parse_geometry`, for a searcher. Raises FilterInvalid."""
     try:
-        return parse_geometry(geojson)
+        return parse_geometry(geojson, SEARCHED)
     except ValueError as error:
         raise FilterInvalid(f"{field.strip('/')}: {error}", field=field) from error
 
@@ -91,14 +138,17 @@ class Footprint:
     boxes: tuple[Box, ...]
     """One, or one on each side of the antimeridian."""
 
+    vertices: int
 
-def footprint_of(geojson: object) -> Footprint:
+
+def footprint_of(geojson: object, limits: Limits) -> Footprint:
     """Raises ValueError."""
-    shape = parse_geometry(geojson)
+    shape = parse_geometry(geojson, limits)
     boxes = boxes_around(shape)
     east = boxes[-1][2]
     bbox = (boxes[0][0], min(b[1] for b in boxes), east, max(b[3] for b in boxes))
-    return Footprint(wkb=shapely.to_wkb(shape), bbox=bbox, boxes=boxes)
+    vertices = int(shapely.get_num_coordinates(shape))
+    return Footprint(wkb=shapely.to_wkb(shape), bbox=bbox, boxes=boxes, vertices=vertices)
 
 
 def boxes_around(shape: Any) -> tuple[Box, ...]:

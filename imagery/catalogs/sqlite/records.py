@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from imagery.catalogs.sqlite.extents import Extent
-from imagery.catalogs.sqlite.geometry import Box, footprint_of
+from imagery.catalogs.sqlite.geometry import SENT, Box, Limits, footprint_of
 from imagery.catalogs.sqlite.instants import parse_us
 from imagery.errors import ItemInvalid
 
 OWNER = "imagery:owner"
 """The item property that says whose it is."""
+
+SUBSCRIPTION = "imagery:subscription_id"
+"""The item property of what a subscription delivered."""
 
 # The strictest of the STAC servers we may publish to: pgstac refuses any other character in an id.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -36,6 +39,7 @@ class Record:
     t1: int
     bbox: tuple[float, float, float, float]
     boxes: tuple[Box, ...]
+    vertices: int
     wkb: bytes
     props: str
     body: bytes
@@ -76,7 +80,21 @@ class StoredItem:
         }
 
 
-def record_of(item: Mapping[str, Any]) -> Record:
+def records_of(items: Iterable[Mapping[str, Any]], *, limits: Limits = SENT) -> list[Record]:
+    """Raises ItemInvalid."""
+    records, vertices = [], 0
+    for item in items:
+        records.append(record_of(item, limits=limits))
+        vertices += records[-1].vertices
+        if vertices > limits.vertices_together:
+            raise ItemInvalid(
+                f"the items have more than {limits.vertices_together} vertices together; send fewer at once",
+                field="/features",
+            )
+    return records
+
+
+def record_of(item: Mapping[str, Any], *, limits: Limits = SENT) -> Record:
     """Raises ItemInvalid, naming the member that is wrong."""
     item_id = parse_id(item.get("id"), field="/id")
     collection = parse_id(item.get("collection"), field="/collection")
@@ -88,7 +106,7 @@ def record_of(item: Mapping[str, Any]) -> Record:
         raise ItemInvalid(f"item {item_id}: {OWNER} is not a text", field=f"/properties/{OWNER}")
     dt, t0, t1 = _instants(item_id, properties)
     try:
-        footprint = footprint_of(item.get("geometry"))
+        footprint = footprint_of(item.get("geometry"), limits)
     except ValueError as error:
         raise ItemInvalid(f"item {item_id}: geometry: {error}", field="/geometry") from error
     rest = {k: v for k, v in item.items() if k not in ("type", "id", "collection", "properties", "links")}
@@ -103,6 +121,7 @@ def record_of(item: Mapping[str, Any]) -> Record:
         t1=t1,
         bbox=footprint.bbox,
         boxes=footprint.boxes,
+        vertices=footprint.vertices,
         wkb=footprint.wkb,
         props=props,
         body=zlib.compress(body.encode(), 1),

@@ -11,7 +11,6 @@ from imagery.catalogs.sqlite.conditions import (
     MAX_LIMIT,
     Conditions,
     ItemQuery,
-    conditions_of,
     microseconds,
     rtree_rows,
 )
@@ -58,13 +57,13 @@ class Plan:
     """Whether the source yields few rows whatever the catalog's size."""
 
 
-def search(session: Session, query: ItemQuery, *, owner: str | None, indexed: frozenset[str]) -> ItemPage:
-    """One page for a scope (None: everybody's). Raises FilterInvalid, CursorInvalid."""
+def search(session: Session, query: ItemQuery, asked: Conditions, *, indexed: frozenset[str]) -> ItemPage:
+    """One page; `asked` are the query's conditions. Raises FilterInvalid, CursorInvalid."""
     if query.limit < 1:
         raise FilterInvalid("limit: at least 1", field="/limit")
     limit = min(query.limit, MAX_LIMIT)
     order = Order.of(query.sortby)
-    asked = conditions_of(session, query, owner=owner)
+    session.geometries = asked.geometries
     plan = _plan(session, asked, order, indexed)
     matched = _matched(session, asked, plan)
     behind = ""

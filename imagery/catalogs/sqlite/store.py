@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from imagery.catalogs.sqlite import extents, writing
-from imagery.catalogs.sqlite.conditions import ItemQuery
+from imagery.catalogs.sqlite.conditions import ItemQuery, conditions_of
 from imagery.catalogs.sqlite.connections import Connections
 from imagery.catalogs.sqlite.extents import Extent
-from imagery.catalogs.sqlite.records import StoredItem, kept_links, parse_id, record_of, to_json
+from imagery.catalogs.sqlite.geometry import SENT, Limits
+from imagery.catalogs.sqlite.records import StoredItem, kept_links, parse_id, record_of, records_of, to_json
 from imagery.catalogs.sqlite.schema import INDEXED
 from imagery.catalogs.sqlite.search import ItemPage, search
 from imagery.catalogs.sqlite.writing import Mode
@@ -82,13 +83,18 @@ class CatalogStore:
             db.execute("DELETE FROM extents WHERE collection = ?", (collection_id,))
 
     def put_items(
-        self, items: Iterable[Mapping[str, Any]], *, mode: Mode = Mode.UPSERT, owner: str | None = None
+        self,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        mode: Mode = Mode.UPSERT,
+        owner: str | None = None,
+        limits: Limits = SENT,
     ) -> None:
         """All of them, durably, or none. `owner`: whose items REPLACE may replace.
 
         Raises ItemInvalid, CollectionUnknown, ItemExists, ItemUnknown.
         """
-        records = [record_of(item) for item in items]
+        records = records_of(items, limits=limits)
         with self._connections.write() as db:
             writing.put(db, records, mode=mode, owner=owner)
 
@@ -99,12 +105,22 @@ class CatalogStore:
         change: Callable[[StoredItem], Mapping[str, Any]],
         *,
         owner: str | None = None,
+        limits: Limits = SENT,
     ) -> None:
         """Read, change and write one item with no other writer in between. Raises ItemUnknown, ItemInvalid."""
         with self._connections.write() as db:
             row = db.execute(_ITEM, (item_id, collection_id)).fetchone()
             stored = _visible(row, collection_id, item_id, owner=owner)
-            writing.put(db, [record_of(change(stored))], mode=Mode.REPLACE, owner=owner)
+            writing.put(db, [record_of(change(stored), limits=limits)], mode=Mode.REPLACE, owner=owner)
+
+    def remove_item(
+        self, collection_id: str, item_id: str, allow: Callable[[StoredItem], None], *, owner: str | None = None
+    ) -> None:
+        """Take one out unless `allow` raises, with no other writer in between. Raises ItemUnknown."""
+        with self._connections.write() as db:
+            row = db.execute(_ITEM, (item_id, collection_id)).fetchone()
+            allow(_visible(row, collection_id, item_id, owner=owner))
+            writing.remove(db, [row for row in writing.rows_of(db, [item_id]) if row.collection == collection_id])
 
     def remove_items(self, collection_id: str, item_ids: Iterable[str], *, owner: str | None = None) -> int:
         """How many of them were there, for the scope, and are gone."""
@@ -125,8 +141,9 @@ class CatalogStore:
 
     def search(self, query: ItemQuery, *, owner: str | None = None) -> ItemPage:
         """One page. Raises FilterInvalid, CursorInvalid."""
+        asked = conditions_of(query, owner=owner)
         with self._connections.read() as session:
-            return search(session, query, owner=owner, indexed=self._indexed)
+            return search(session, query, asked, indexed=self._indexed)
 
     @property
     def _connections(self) -> Connections:

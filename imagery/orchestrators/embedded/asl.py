@@ -35,6 +35,9 @@ from imagery.orchestrators.embedded.resources import TOKEN_SUFFIX
 
 State = dataflow.State
 
+_ODD = (ArithmeticError, RecursionError, ValueError)
+"""What Python raises over odd data: endless numbers, nesting without end, halves of surrogate pairs."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
@@ -62,7 +65,7 @@ def enter(frame: Frame, around: Surroundings) -> Effect:
     state = around.definition.state(frame)
     try:
         return _ENTRANCES[state["Type"]](state, frame, around)
-    except StateFailed as error:
+    except (StateFailed, *_ODD) as error:
         return _raised(frame, around, error)
 
 
@@ -74,7 +77,7 @@ def complete(frame: Frame, around: Surroundings, result: Any = None) -> Effect:
             scope = _scope(frame, around)
             return _leave(state, scope, dataflow.select(state, "InputPath", scope))
         return _leave_with(state, frame, around, result)
-    except StateFailed as error:
+    except (StateFailed, *_ODD) as error:
         return _raised(frame, around, error)
 
 
@@ -97,14 +100,16 @@ def fail(
 
 
 def _catch(catcher: State, frame: Frame, around: Surroundings, error: str | None, cause: str | None) -> Effect:
-    output = {"Error": error, "Cause": cause}
+    # Both are strings, as a Fail's ErrorPath and CausePath want them.
+    output = {"Error": error or "", "Cause": cause or ""}
     scope = _scope(frame, around)
     try:
         variables = dataflow.assign(catcher, scope.over(output))
         data = dataflow.merge_result(catcher, frame.data, output)
         return Go(state=catcher["Next"], data=dataflow.within_limit(data, frame.state), variables=variables)
-    except StateFailed as failure:
-        return Failed(error=failure.error, cause=_told(frame, around, failure))
+    except (StateFailed, *_ODD) as failure:
+        told = _as_state_failed(failure)
+        return Failed(error=told.error, cause=_told(frame, around, told))
 
 
 def _delay(retrier: State, used: int, chance: Random) -> float:
@@ -118,8 +123,15 @@ def _delay(retrier: State, used: int, chance: Random) -> float:
     return chance.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
 
 
-def _raised(frame: Frame, around: Surroundings, error: StateFailed) -> Effect:
+def _raised(frame: Frame, around: Surroundings, raised: Exception) -> Effect:
+    error = _as_state_failed(raised)
     return fail(frame, around, error.error, _told(frame, around, error), Origin.INTERPRETER)
+
+
+def _as_state_failed(error: Exception) -> StateFailed:
+    if isinstance(error, StateFailed):
+        return error
+    return StateFailed(RUNTIME, f"The data cannot be worked on: {type(error).__name__}: {error}")
 
 
 def _told(frame: Frame, around: Surroundings, error: StateFailed) -> str:

@@ -6,12 +6,17 @@ import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 from imagery.errors import StoreUnavailable
+from imagery.turn import Turn
 
 BUSY_TIMEOUT_S = 30.0
+
+PATIENCE = timedelta(seconds=30)
+"""How long a writer waits for its turn before it says that another process holds it."""
 
 # AUTOINCREMENT: SQLite hands the rowid of a deleted row out again, and a late result would then hit a stranger's frame.
 SCHEMA = """
@@ -53,7 +58,6 @@ CREATE TABLE IF NOT EXISTS frame (
 CREATE INDEX IF NOT EXISTS frame_execution ON frame (execution);
 CREATE INDEX IF NOT EXISTS frame_due ON frame (due) WHERE due IS NOT NULL;
 CREATE INDEX IF NOT EXISTS frame_runnable ON frame (id) WHERE status IN ('ready', 'step');
-CREATE INDEX IF NOT EXISTS frame_active ON frame (execution) WHERE status IN ('ready', 'step', 'sleep', 'retry');
 CREATE INDEX IF NOT EXISTS frame_parent ON frame (parent, status, position) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS frame_token ON frame (token) WHERE token IS NOT NULL;
 
@@ -70,6 +74,8 @@ CREATE TABLE IF NOT EXISTS callback (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS callback_once ON callback (token) WHERE kind <> 'heartbeat';
 
+DROP INDEX IF EXISTS frame_active;
+CREATE INDEX IF NOT EXISTS frame_at_work ON frame (execution) WHERE status IN ('ready', 'step');
 -- Counted as they change: counting them when asked would walk years of executions. In one transaction, so that those
 -- of a file from before there were counters are counted neither twice nor not at all.
 BEGIN IMMEDIATE;
@@ -87,10 +93,6 @@ END;
 COMMIT;
 """
 
-NEWEST = "execution_moved"
-"""What the last statement of SCHEMA makes; a file that lacks it is given what it lacks."""
-
-
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode with the tables in place, usable from any one thread at a time."""
     try:
@@ -99,8 +101,9 @@ def open_database(path: Path) -> sqlite3.Connection:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (NEWEST,)).fetchone() is None:
-            with WriteTurn(path).taken():
+        newest = "SELECT count(*) FROM sqlite_master WHERE name IN ('frame_at_work', 'execution_moved')"
+        if database.execute(newest).fetchone()[0] < 2:
+            with write_turn(path).taken():
                 database.executescript(SCHEMA)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"the orchestrator's database {path} cannot be opened: {error}") from error
@@ -115,18 +118,9 @@ def open_memory() -> sqlite3.Connection:
     return database
 
 
-class WriteTurn:
-    """A queue for writers: SQLite's own waiting naps with backoff and starves, the kernel's file lock does not."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".writing")
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Nobody else writes inside. Each caller opens the file anew, so that threads of one process queue as well."""
-        with self._path.open("w") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-            yield
+def write_turn(path: Path, *, patience: timedelta = PATIENCE) -> Turn:
+    """Whose turn it is to write this database; one for a process's threads, all of them for the processes."""
+    return Turn(path.with_name(path.name + ".writing"), patience=patience)
 
 
 def lock_for_working(path: Path) -> IO[str] | None:

@@ -8,10 +8,11 @@ from typing import Any
 from imagery.orchestrators.embedded.errors import DATA_LIMIT, RESULT_PATH, RUNTIME, StateFailed
 from imagery.orchestrators.embedded.expressions import compile_expression, evaluate, fill
 from imagery.orchestrators.embedded.intrinsics import to_text
+from imagery.orchestrators.embedded.limits import MAX_DEPTH, MAX_PAYLOAD_BYTES, is_too_deep
 from imagery.orchestrators.embedded.paths import MISSING, Path, Scope, compile_reference, put
 
-MAX_PAYLOAD_BYTES = 262_144
-"""UTF-8 JSON of an input, output or result; the limit of Step Functions."""
+MAX_NUMBER = 99_999_999
+"""Of seconds and counts that come from data; the limit of Step Functions for those in the definition."""
 
 MAX_ECHO = 2000
 """Characters of data repeated in an error's cause."""
@@ -71,8 +72,8 @@ def number(state: State, field: str, scope: Scope, *, least: int = 0, whole: boo
     path = state[f"{field}Path"]
     value = evaluate(compile_expression(path), scope, field=f"{field}Path")
     kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or value < least:
-        wanted = "a non-negative integer" if whole and least == 0 else "a positive integer" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= MAX_NUMBER:
+        wanted = f"{'an integer' if whole else 'a number'} from {least} to {MAX_NUMBER}"
         raise StateFailed(
             RUNTIME, f"The {field}Path '{path}' must lead to {wanted}, but its value is {to_text(value)[:MAX_ECHO]}"
         )
@@ -95,8 +96,14 @@ def text(state: State, field: str, scope: Scope) -> str | None:
 
 
 def within_limit(value: Any, name: str) -> Any:
-    """The value itself. Raises StateFailed(States.DataLimitExceeded) above the payload limit."""
-    if _may_exceed(value) and len(to_text(value).encode("utf-8", "surrogatepass")) > MAX_PAYLOAD_BYTES:
+    """The value itself. Raises StateFailed(States.DataLimitExceeded) above the payload limit, or nested too deeply."""
+    if not _may_exceed(value):
+        return value
+    if is_too_deep(value):
+        raise StateFailed(
+            DATA_LIMIT, f"The state/task '{name}' returned a result nested more than {MAX_DEPTH} levels deep."
+        )
+    if len(to_text(value).encode("utf-8", "surrogatepass")) > MAX_PAYLOAD_BYTES:
         raise StateFailed(
             DATA_LIMIT,
             f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service "

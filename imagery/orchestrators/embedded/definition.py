@@ -12,6 +12,7 @@ from imagery.errors import DefinitionInvalid
 from imagery.orchestrators.embedded.checks.machine import check_machine
 from imagery.orchestrators.embedded.checks.place import join
 from imagery.orchestrators.embedded.effects import Frame, Location
+from imagery.orchestrators.embedded.rows import dump
 
 MAX_DEFINITION_BYTES = 1_048_576
 """The limit of Step Functions."""
@@ -85,6 +86,7 @@ def load_definition(text: str, *, resources: Container[str] | None = None) -> De
         raise DefinitionInvalid(f"it has {len(encoded)} bytes; the limit is {MAX_DEFINITION_BYTES}", field="")
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        dump(document).encode()  # Python reads 1e999 and halves of surrogate pairs; nothing could store or send them
     except _Duplicate as error:
         place = _pointer_to(text, error.key)
         raise DefinitionInvalid(f"{place}: the key {error.key!r} stands twice in one object", field=place) from None

@@ -8,18 +8,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from imagery.errors import AlreadyRunning, InvalidInput, StoreUnavailable, TaskTokenUnknown
+from imagery.errors import AlreadyRunning, StoreUnavailable, TaskTokenUnknown
 from imagery.model.codec import format_instant
 from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, HistoryEvent
 from imagery.model.paging import Page
 from imagery.orchestrators.embedded import reading
-from imagery.orchestrators.embedded.database import WriteTurn, lock_for_working, open_database, transaction
-from imagery.orchestrators.embedded.dataflow import MAX_PAYLOAD_BYTES
+from imagery.orchestrators.embedded.database import PATIENCE, lock_for_working, open_database, transaction, write_turn
 from imagery.orchestrators.embedded.definition import Definition
+from imagery.orchestrators.embedded.limits import checked_text
 from imagery.orchestrators.embedded.pump import Pump
 from imagery.orchestrators.embedded.rows import dump
 from imagery.orchestrators.embedded.starting import check_start, insert_execution
@@ -52,14 +52,20 @@ class EmbeddedOrchestrator:
         threads: int = 8,
         clock: Clock = _utc_now,
         machine: str = "imagery",
+        patience: timedelta = PATIENCE,
     ) -> None:
-        """Opens nothing yet. `threads` is how many tasks are carried out at once, waiting ones not counted."""
+        """Opens nothing yet. `threads` is how many tasks are carried out at once, waiting ones not counted.
+
+        `patience` is how long a write waits for other processes to let go of the file, then it raises StoreUnavailable.
+        """
         self._path = path
         self._definition = definition
         self._tasks = tasks
         self._threads = threads
         self._clock = clock
         self._machine = machine
+        self._patience = patience
+        self._turn = write_turn(path, patience=patience)
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._lock: IO[str] | None = None
@@ -76,7 +82,14 @@ class EmbeddedOrchestrator:
                 f"another process is working on {self._path}; stop it first, or use another data directory"
             )
         try:
-            self._pump = Pump(self._path, self._tasks, threads=self._threads, clock=self._clock, machine=self._machine)
+            self._pump = Pump(
+                self._path,
+                self._tasks,
+                threads=self._threads,
+                clock=self._clock,
+                machine=self._machine,
+                patience=self._patience,
+            )
         except BaseException:
             lock.close()
             raise
@@ -133,7 +146,7 @@ class EmbeddedOrchestrator:
 
     def resume(self, task_token: str, output: Any) -> None:
         """Raises TaskTokenUnknown; InvalidInput for an output that is not JSON or above 256 KiB."""
-        check_output(output)
+        checked_text(output, field="output")
         self._answer(task_token, TaskEnded(result=output))
 
     def fail(self, task_token: str, *, error: str, cause: str) -> None:
@@ -179,8 +192,12 @@ class EmbeddedOrchestrator:
 
     def _leave_callback(self, database: sqlite3.Connection, task_token: str, kind: str, body: str) -> None:
         """For the working process, which looks for it several times a second."""
-        found = database.execute("SELECT status, due FROM frame WHERE token = ?", (task_token,)).fetchone()
-        if found is None or (found["due"] is not None and found["due"] <= self._clock().timestamp()):
+        # The deadline of a request that was under way when its process ended does not count: it will run again.
+        late = "due <= ? AND status = 'token'"
+        found = database.execute(
+            f"SELECT {late} AS late FROM frame WHERE token = ?", (self._clock().timestamp(), task_token)
+        ).fetchone()
+        if found is None or found["late"]:
             raise TaskTokenUnknown("this task token was never given out, was used already, or its task has timed out")
         _refuse_answered(database, task_token)
         database.execute("INSERT INTO callback (token, kind, body) VALUES (?, ?, ?)", (task_token, kind, body))
@@ -190,12 +207,13 @@ class EmbeddedOrchestrator:
         if pump is not None:
             return pump.call(write)
         with self._guard:
-            database = self._opened()
-            try:
-                with WriteTurn(self._path).taken(), transaction(database):
-                    return write(database, None)
-            except (OSError, sqlite3.Error) as error:
-                raise StoreUnavailable(f"the orchestrator's database could not be written: {error}") from error
+            self._opened()  # a new file's tables take a turn of their own
+        try:
+            # The turn comes before the guard: those who wait for it are told after a while, and readers go on.
+            with self._turn.taken(), self._guard, transaction(self._opened()):
+                return write(self._opened(), None)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(f"the orchestrator's database could not be written: {error}") from error
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         with self._guard:
@@ -208,16 +226,6 @@ class EmbeddedOrchestrator:
         if self._connection is None:
             self._connection = open_database(self._path)
         return self._connection
-
-
-def check_output(output: Any) -> None:
-    """Raises InvalidInput."""
-    try:
-        size = len(dump(output).encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"the output is not JSON: {error}", field="output") from error
-    if size > MAX_PAYLOAD_BYTES:
-        raise InvalidInput(f"the output has {size} bytes; the limit is {MAX_PAYLOAD_BYTES}", field="output")
 
 
 def _refuse_answered(database: sqlite3.Connection, task_token: str) -> None:

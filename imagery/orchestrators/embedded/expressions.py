@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from imagery.orchestrators.embedded.errors import RUNTIME, StateFailed
+from imagery.orchestrators.embedded.errors import INTRINSIC, RUNTIME, StateFailed
 from imagery.orchestrators.embedded.intrinsics import FUNCTIONS, NEEDS_CHANCE, to_text
 from imagery.orchestrators.embedded.paths import MISSING, Path, PathInvalid, Scope, compile_path
 
@@ -68,6 +68,9 @@ def evaluate(expression: Call | Literal | Path, scope: Scope, *, field: str) -> 
         return function(*arguments)
     except StateFailed as error:
         raise StateFailed(error.error, f"{expression.name} specified for the field '{field}': {error.cause}") from error
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        reason = f"it cannot work on these arguments: {error}"
+        raise StateFailed(INTRINSIC, f"{expression.name} specified for the field '{field}': {reason}") from error
 
 
 def fill(template: Any, scope: Scope) -> Any:

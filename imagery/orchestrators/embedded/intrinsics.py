@@ -14,12 +14,17 @@ from random import Random
 from typing import Any
 
 from imagery.orchestrators.embedded.errors import INTRINSIC, StateFailed
+from imagery.orchestrators.embedded.limits import MAX_DEPTH, is_too_deep
+from imagery.orchestrators.embedded.rows import dump
 
 MAX_RANGE = 1000
 MAX_TEXT = 10_000
 """Characters States.Hash and the Base64 functions take."""
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+
+MAX_INTEGER = 10**15
+"""Beyond it a number that went through another JSON library may be another."""
 
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
@@ -61,8 +66,8 @@ def _string(value: Any, what: str) -> str:
 
 def _integer(value: Any, what: str) -> int:
     """Non-integers are rounded half up, as the service documents."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _refuse(f"{what} must be a number, got {to_text(value)}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise _refuse(f"{what} must be a number of up to 15 digits, got {to_text(value)}")
     return value if isinstance(value, int) else math.floor(value + 0.5)
 
 
@@ -145,9 +150,14 @@ def _string_to_json(text: Any) -> Any:
     if not _string(text, "the argument"):
         return None
     try:
-        return json.loads(text)
-    except ValueError as error:
+        value = json.loads(text)
+        # Python reads NaN, 1e999 and halves of surrogate pairs; nothing could store or send them.
+        dump(value).encode()
+    except (ValueError, RecursionError) as error:
         raise _refuse(f"not JSON: {error}") from error
+    if is_too_deep(value):
+        raise _refuse(f"nested more than {MAX_DEPTH} levels deep")
+    return value
 
 
 def _math_add(first: Any, second: Any) -> int:

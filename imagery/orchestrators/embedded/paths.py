@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import jsonpath
 
+from imagery.orchestrators.embedded.errors import RUNTIME, StateFailed
+
 MISSING: Final = object()
 """Where a definite path leads nowhere; JSON null is None."""
 
@@ -62,7 +64,10 @@ class Path:
         return self.query is None
 
     def find(self, scope: Scope) -> Any:
-        """The value, or MISSING. Never MISSING for an indefinite path whose definite beginning exists."""
+        """The value, or MISSING. Never MISSING for an indefinite path whose definite beginning exists.
+
+        Raises StateFailed for an indefinite path over data that the library cannot take.
+        """
         if self.root == "$":
             value = scope.data
         elif self.root == "$$":
@@ -75,7 +80,11 @@ class Path:
                 return MISSING
         if self.query is None or value is MISSING:
             return value
-        return self.query.findall(value)
+        try:
+            return self.query.findall(value)
+        except Exception as error:  # the library raises several unrelated classes for data it cannot take
+            cause = f"The JSONPath '{self.text}' cannot be followed in the input: {error}"
+            raise StateFailed(RUNTIME, cause) from error
 
     def canonical(self) -> str:
         """The way error messages of Step Functions spell it: `$['a'][0]`."""

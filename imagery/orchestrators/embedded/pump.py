@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from imagery.errors import ImageryError, StoreUnavailable, TaskTokenUnknown
-from imagery.orchestrators.embedded.database import WriteTurn, open_database, transaction
+from imagery.orchestrators.embedded.database import PATIENCE, open_database, transaction, write_turn
 from imagery.orchestrators.embedded.effects import Invoke
 from imagery.orchestrators.embedded.rows import STEP
 from imagery.orchestrators.embedded.settling import Ready
@@ -54,9 +55,16 @@ class Pump:
     """Owns the writing connection, from its own thread only."""
 
     def __init__(
-        self, path: Path, tasks: Mapping[str, Task], *, threads: int, clock: Clock, machine: str = "imagery"
+        self,
+        path: Path,
+        tasks: Mapping[str, Task],
+        *,
+        threads: int,
+        clock: Clock,
+        machine: str = "imagery",
+        patience: timedelta = PATIENCE,
     ) -> None:
-        self._turn = WriteTurn(path)
+        self._turn = write_turn(path, patience=patience)
         self._database = open_database(path)
         self._transitions = Transitions(database=self._database, clock=clock, machine=machine)
         self._clock = clock
@@ -67,8 +75,13 @@ class Pump:
         self._draining = False
         self._stopping = False
         self._lost = False
+        try:
+            self._take_over()
+            self._recover()
+        except BaseException:
+            self._database.close()
+            raise
         self._workers = Workers(tasks, threads=threads, report=self._report)
-        self._recover()
         self._thread = threading.Thread(target=self._run, name="workflow-pump", daemon=True)
         self._thread.start()
 
@@ -97,6 +110,17 @@ class Pump:
         self._thread.join()
         self._workers.stop()
         self._database.close()
+
+    def _take_over(self) -> None:
+        """Tasks an earlier process had under way run again, however long ago that was: their deadlines begin anew.
+
+        Only for a process that begins: after a commit that failed, our own threads are still at their tasks.
+        """
+        try:
+            with self._turn.taken(), transaction(self._database):
+                self._transitions.take_over()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(f"the orchestrator's database could not be written: {error}") from error
 
     def _recover(self) -> None:
         """What to do next, from the rows: at the beginning, and after a transaction that failed."""

@@ -48,10 +48,10 @@ def find(database: sqlite3.Connection, query: ExecutionQuery) -> Page[Execution]
 
 
 def running(database: sqlite3.Connection) -> int:
-    """Executions under way with at least one frame that does not wait for a task token."""
+    """Executions with a task under way or waiting for a thread, or with states to enter at once."""
     (count,) = database.execute(
         "SELECT (SELECT count(*) FROM execution WHERE entered = 0)"
-        " + (SELECT count(DISTINCT execution) FROM frame WHERE status IN ('ready', 'step', 'sleep', 'retry'))"
+        " + (SELECT count(DISTINCT execution) FROM frame WHERE status IN ('ready', 'step'))"
     ).fetchone()
     return int(count)
 

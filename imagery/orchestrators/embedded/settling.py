@@ -195,7 +195,7 @@ class Settling:
         error, cause = effect.error, effect.cause
         if parent.tolerated is not None:
             if (parent.failed or 0) < parent.tolerated:
-                self._child_ended(run, row, parent_id, {"Error": error, "Cause": cause}, failed=True)
+                self._child_ended(run, row, parent_id, {"Error": error or "", "Cause": cause or ""}, failed=True)
                 return
             error, cause = TOLERANCE, "The specified tolerated failure threshold was exceeded."
         run.gone.update(self.rows.remove_below(parent_id))

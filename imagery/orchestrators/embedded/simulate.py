@@ -15,9 +15,11 @@ from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
 from imagery.orchestrators.embedded import reading
 from imagery.orchestrators.embedded.database import open_memory
 from imagery.orchestrators.embedded.definition import Definition
+from imagery.orchestrators.embedded.limits import checked_text
+from imagery.orchestrators.embedded.rows import TOKEN
 from imagery.orchestrators.embedded.settling import Ready
 from imagery.orchestrators.embedded.starting import insert_execution
-from imagery.orchestrators.embedded.tasks import Task, carry_out
+from imagery.orchestrators.embedded.tasks import Task, answer_of, carry_out
 from imagery.orchestrators.embedded.transitions import TaskEnded, Transitions
 
 EXECUTION_ID = "simulated"
@@ -40,10 +42,16 @@ class Simulated:
 
 
 def simulate(
-    definition: Definition, payload: Any, tasks: Mapping[str, Task], *, now: datetime = START, seed: int = 0
+    definition: Definition,
+    payload: Any,
+    tasks: Mapping[str, Task],
+    *,
+    callbacks: Mapping[str, Task] | None = None,
+    now: datetime = START,
+    seed: int = 0,
 ) -> Simulated:
     """Run it to its end, or until it waits for a token without a timeout."""
-    with Simulation(definition, tasks, now=now, seed=seed) as simulation:
+    with Simulation(definition, tasks, callbacks=callbacks, now=now, seed=seed) as simulation:
         simulation.start(payload)
         simulation.run()
         return simulation.result()
@@ -53,9 +61,17 @@ class Simulation:
     """One execution that can be watched, resumed and moved through time. Tasks take no time and run one by one."""
 
     def __init__(
-        self, definition: Definition, tasks: Mapping[str, Task], *, now: datetime = START, seed: int = 0
+        self,
+        definition: Definition,
+        tasks: Mapping[str, Task],
+        *,
+        callbacks: Mapping[str, Task] | None = None,
+        now: datetime = START,
+        seed: int = 0,
     ) -> None:
+        """`callbacks` answer for the token of the state they are named after, as soon as it waits; given None."""
         self.now = now
+        self._callbacks = dict(callbacks or {})
         self._definition = definition
         self._tasks = tasks
         self._database = open_memory()
@@ -85,8 +101,9 @@ class Simulation:
     def run(self, *, until: datetime | None = None) -> None:
         """Carry out tasks and let timers fire, as long as there is anything to do, up to `until` on the clock."""
         while True:
-            while self._ready:
-                self._work(self._ready.popleft())
+            while self._ready or self._call_back():
+                if self._ready:
+                    self._work(self._ready.popleft())
             due = self._next_due()
             if due is None or (until is not None and due > until):
                 break
@@ -96,7 +113,8 @@ class Simulation:
             self.now = max(self.now, until)
 
     def resume(self, token: str, output: Any) -> None:
-        """Raises TaskTokenUnknown."""
+        """Raises TaskTokenUnknown; InvalidInput for an output that is not JSON, above the limit or too deep."""
+        checked_text(output, field="output")
         self._moved(lambda: self._transitions.resume(token, TaskEnded(result=output)))
 
     def fail(self, token: str, *, error: str, cause: str) -> None:
@@ -134,13 +152,26 @@ class Simulation:
         ended = carry_out(call, self._tasks)
         self._moved(lambda: self._transitions.finish(ready.frame_id, ready.seq, ended))
 
+    def _call_back(self) -> bool:
+        """Answer the first token that waits for a callback given here; False if there is none."""
+        waiting = self._database.execute("SELECT state, token FROM frame WHERE status = ? ORDER BY id", (TOKEN,))
+        for state, token in waiting.fetchall():
+            if state in self._callbacks:
+                ended = answer_of(lambda state=state: self._callbacks[state](None), state)  # type: ignore[misc]
+                self._moved(lambda token=token, ended=ended: self._transitions.resume(token, ended))  # type: ignore[misc]
+                return True
+        return False
+
     def _next_due(self) -> datetime | None:
         (due,) = self._database.execute(
             "SELECT min(due) FROM (SELECT due FROM frame UNION ALL SELECT due FROM execution) WHERE due IS NOT NULL"
         ).fetchone()
         if due is None:
             return None
-        instant = datetime.fromtimestamp(due, UTC)
+        try:
+            instant = datetime.fromtimestamp(due, UTC)
+        except (OverflowError, ValueError):
+            return None  # after the year 9999, where the simulated clock ends
         # A datetime holds microseconds: it must not be a hair before the timer.
         return instant if instant.timestamp() >= due else instant + timedelta(microseconds=1)
 

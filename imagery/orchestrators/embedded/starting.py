@@ -8,9 +8,8 @@ from typing import Any
 
 from imagery.errors import InvalidInput
 from imagery.model.codec import format_instant
-from imagery.orchestrators.embedded.dataflow import MAX_PAYLOAD_BYTES
 from imagery.orchestrators.embedded.definition import Definition
-from imagery.orchestrators.embedded.rows import dump
+from imagery.orchestrators.embedded.limits import checked_text
 
 MAX_ID = 256
 
@@ -19,14 +18,7 @@ def check_start(execution_id: str, payload: Any) -> str:
     """The payload as text. Raises InvalidInput."""
     if not execution_id or len(execution_id) > MAX_ID:
         raise InvalidInput(f"an execution's id has 1 to {MAX_ID} characters", field="execution_id")
-    try:
-        text = dump(payload)
-        size = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"the payload is not JSON: {error}", field="payload") from error
-    if size > MAX_PAYLOAD_BYTES:
-        raise InvalidInput(f"the payload has {size} bytes; the limit is {MAX_PAYLOAD_BYTES}", field="payload")
-    return text
+    return checked_text(payload, field="payload")
 
 
 def insert_execution(

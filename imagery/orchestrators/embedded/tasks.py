@@ -12,11 +12,22 @@ from typing import Any
 from imagery.orchestrators.embedded.dataflow import within_limit
 from imagery.orchestrators.embedded.effects import Invoke
 from imagery.orchestrators.embedded.errors import StateFailed
-from imagery.orchestrators.embedded.resources import LAMBDA_INVOKE, SQS_SEND, SQS_TASK, function_name, is_function_arn
+from imagery.orchestrators.embedded.limits import MAX_DEPTH, is_too_deep
+from imagery.orchestrators.embedded.resources import (
+    LAMBDA_INVOKE,
+    SQS_SEND,
+    SQS_TASK,
+    TOKEN_SUFFIX,
+    function_name,
+    is_function_arn,
+)
 from imagery.orchestrators.embedded.rows import dump
 from imagery.orchestrators.embedded.transitions import TaskEnded
 
 logger = logging.getLogger(__name__)
+
+MAX_MESSAGE = 2500
+"""Characters of an exception's text: even escaped they leave the cause whole JSON below its limit."""
 
 Task = Callable[[Any], Any]
 """JSON in, JSON out. An exception's class name is the error that Retry and Catch see."""
@@ -24,36 +35,45 @@ Task = Callable[[Any], Any]
 
 def carry_out(call: Invoke, tasks: Mapping[str, Task]) -> TaskEnded:
     """Run the task; never raises."""
+    return answer_of(lambda: _run(call, tasks), "lambda" if call.resource == LAMBDA_INVOKE else call.resource)
+
+
+def answer_of(work: Callable[[], Any], name: str) -> TaskEnded:
+    """How it went; never raises. `name` is what the cause of a too large answer calls it."""
     try:
         # Through JSON and back, so that what goes on is what a restart would read.
-        result = _as_json(_run(call, tasks))
-        name = "lambda" if call.resource == LAMBDA_INVOKE else call.resource
-        return TaskEnded(result=within_limit(result, name))
+        return TaskEnded(result=within_limit(_as_json(work()), name))
     except StateFailed as error:
         return TaskEnded(failed=True, error=error.error, cause=error.cause)
     except BaseException as error:  # a thread that died would leave its frame waiting for ever
         # Whoever made the task has logged it with its ids; here nothing is known but the resource.
-        logger.debug("task failed", exc_info=True, extra={"resource": call.resource})
-        cause = {"errorMessage": str(error), "errorType": type(error).__name__}
+        logger.debug("task failed", exc_info=True, extra={"resource": name})
+        cause = {"errorMessage": str(error)[:MAX_MESSAGE], "errorType": type(error).__name__}
         return TaskEnded(failed=True, error=type(error).__name__, cause=json.dumps(cause))
 
 
 def _run(call: Invoke, tasks: Mapping[str, Task]) -> Any:
-    if call.resource in tasks:
-        return tasks[call.resource](call.arguments)
+    whole = call.resource + TOKEN_SUFFIX if call.waits_for_token else call.resource
+    for name in (whole, call.resource):
+        if name in tasks:
+            return tasks[name](call.arguments)
     if call.resource == LAMBDA_INVOKE:
         return _invoke_lambda(call.arguments, tasks)
     if call.resource == SQS_SEND:
         return _send_message(call.arguments, _find(SQS_TASK, tasks))
     if is_function_arn(call.resource):
         return _find(function_name(call.resource), tasks)(call.arguments)
-    raise StateFailed("States.Runtime", f"there is no task for the resource {call.resource!r}")
+    raise StateFailed("States.Runtime", f"there is no task for the resource {whole!r}; {_given(tasks)}")
 
 
 def _find(name: str, tasks: Mapping[str, Task]) -> Task:
     if name not in tasks:
-        raise StateFailed("Lambda.ResourceNotFoundException", f"there is no task {name!r}")
+        raise StateFailed("Lambda.ResourceNotFoundException", f"there is no task {name!r}; {_given(tasks)}")
     return tasks[name]
+
+
+def _given(tasks: Mapping[str, Task]) -> str:
+    return f"the tasks given are {', '.join(map(repr, sorted(tasks)))}" if tasks else "no tasks were given"
 
 
 def _invoke_lambda(parameters: Any, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -75,7 +95,14 @@ def _send_message(parameters: Any, task: Task) -> dict[str, Any]:
 
 def _as_json(result: Any) -> Any:
     try:
-        return json.loads(dump(result).encode())
+        answer = json.loads(dump(result).encode())
     except (TypeError, ValueError, RecursionError) as error:
-        cause = {"errorMessage": f"the task's answer is not JSON: {error}", "errorType": "Runtime.MarshalError"}
-        raise StateFailed("Runtime.MarshalError", json.dumps(cause)) from error
+        raise _unfit(f"the task's answer is not JSON: {error}") from error
+    if is_too_deep(answer):
+        raise _unfit(f"the task's answer is nested more than {MAX_DEPTH} levels deep")
+    return answer
+
+
+def _unfit(reason: str) -> StateFailed:
+    cause = {"errorMessage": reason, "errorType": "Runtime.MarshalError"}
+    return StateFailed("Runtime.MarshalError", json.dumps(cause))

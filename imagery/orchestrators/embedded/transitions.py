@@ -26,6 +26,9 @@ from imagery.orchestrators.embedded.runs import Run
 from imagery.orchestrators.embedded.settling import Ready, Settling
 from imagery.ports import Clock
 
+MAX_ERROR, MAX_CAUSE = 256, 32_768
+"""Characters of an error's name and of its cause; the limits of SendTaskFailure."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskEnded:
@@ -35,6 +38,11 @@ class TaskEnded:
     error: str | None = None
     cause: str | None = None
     failed: bool = False
+
+    def __post_init__(self) -> None:
+        """Whatever the task said, its error can be stored and is within the limits of Step Functions."""
+        object.__setattr__(self, "error", _plain(self.error, MAX_ERROR))
+        object.__setattr__(self, "cause", _plain(self.cause, MAX_CAUSE))
 
 
 @dataclass(kw_only=True)
@@ -67,6 +75,16 @@ class Transitions:
         self._definitions: dict[str, Definition] = {}
 
     # What the driver brings
+
+    def take_over(self) -> None:
+        """The process that carried tasks out is gone: no deadline until they are handed out again.
+
+        What waits for its token's holder, who may be alive, keeps its own.
+        """
+        self.database.execute(
+            "UPDATE frame SET due = NULL, timeout_due = NULL, heartbeat_s = NULL WHERE status = ? AND due IS NOT NULL",
+            (READY,),
+        )
 
     def enter(self, execution: int) -> None:
         """Begin an execution that was started. Does nothing if that was done."""
@@ -120,14 +138,14 @@ class Transitions:
         elif row.status == RETRY:
             self._go_on(row, None)
         else:
-            late = row.timeout_due is not None and row.timeout_due <= self._now()
-            self._settle_task(row, TaskEnded(failed=True, error=TIMEOUT if late else HEARTBEAT_TIMEOUT))
+            self._settle_task(row, self._late(row))
 
     def time_out(self, execution: int) -> None:
         """The machine's own TimeoutSeconds has run out."""
         run = self._open(execution)
         if run is not None:
-            self._settling.end(run, ExecutionStatus.TIMED_OUT, error=TIMEOUT, cause=None)
+            cause = f"The execution did not end within its TimeoutSeconds ({run.definition.timeout_s})."
+            self._settling.end(run, ExecutionStatus.TIMED_OUT, error=TIMEOUT, cause=cause)
 
     def abandon(self, execution: int, cause: str) -> None:
         """Something of ours broke over this execution: it fails rather than hangs."""
@@ -171,6 +189,15 @@ class Transitions:
         """Whose frame it is."""
         found = self.database.execute("SELECT execution FROM frame WHERE id = ?", (frame_id,)).fetchone()
         return None if found is None else int(found[0])
+
+    def _late(self, row: Row) -> TaskEnded:
+        """How a task whose timer has run out ended."""
+        state = row.frame.state
+        if row.timeout_due is not None and row.timeout_due <= self._now():
+            cause = f"The task of the state '{state}' did not end within its TimeoutSeconds."
+            return TaskEnded(failed=True, error=TIMEOUT, cause=cause)
+        cause = f"The task of the state '{state}' sent no heartbeat for {row.heartbeat_s} seconds."
+        return TaskEnded(failed=True, error=HEARTBEAT_TIMEOUT, cause=cause)
 
     def _now(self) -> float:
         return self.clock().timestamp()
@@ -239,3 +266,8 @@ class Transitions:
         if run is not None:
             run.todo.append((row, effect))
             self._settling.drain(run)
+
+
+def _plain(text: str | None, limit: int) -> str | None:
+    """Without halves of surrogate pairs, which no UTF-8 can hold."""
+    return None if text is None else str(text)[:limit].encode("utf-8", "replace").decode()

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from imagery.errors import SettingsInvalid, StoreUnavailable
 from imagery.model.codec import to_seconds
-from imagery.stores.sqlite.turn import Turn
+from imagery.turn import Turn
 
 APPLICATION_ID = 0x494D4752
 """`IMGR`, in the file's header: tells our file from another program's."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from imagery.errors import TaskTokenUnknown
-from imagery.orchestrators.embedded.simulate import START, Simulation
+from imagery.orchestrators.embedded.simulate import START, Simulation, simulate
 
 from .conftest import load, one_state
 
@@ -115,6 +115,38 @@ def test_heartbeats_do_not_outlast_the_timeout(order):
     simulation.run()
     assert simulation.result().error == "States.Timeout"
     assert simulation.result().stopped_at == START + timedelta(seconds=12)
+
+
+@pytest.mark.parametrize(("fields", "named"), [
+    ({"TimeoutSeconds": 60}, "TimeoutSeconds"),
+    ({"TimeoutSeconds": 60, "HeartbeatSeconds": 10}, "no heartbeat for 10 seconds"),
+])  # fmt: skip
+def test_a_caught_timeout_has_a_cause_that_a_fail_state_can_repeat(fields, named):
+    caught = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.caught", "Next": "Failure"}]
+    failure = {"Type": "Fail", "ErrorPath": "$.caught.Error", "CausePath": "$.caught.Cause"}
+    machine = {
+        "StartAt": "Order",
+        "States": {"Order": {**ORDER, **fields, "Catch": caught, "End": True}, "Failure": failure},
+    }
+    result = simulate(load(machine), {}, {"Order": lambda payload: None})
+    assert result.error in ("States.Timeout", "States.HeartbeatTimeout")
+    assert named in result.cause
+
+
+def test_the_machines_own_timeout_says_so():
+    machine = {"StartAt": "O", "TimeoutSeconds": 30, "States": {"O": {**ORDER, "End": True}}}
+    result = simulate(load(machine), {}, {"Order": lambda payload: None})
+    assert result.status == "TIMED_OUT"
+    assert "TimeoutSeconds (30)" in result.cause
+
+
+def test_a_failure_without_a_name_or_a_cause_is_caught_as_empty_text():
+    branch = {"StartAt": "F", "States": {"F": {"Type": "Fail"}}}
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "Failure"}]
+    failure = {"Type": "Fail", "ErrorPath": "$.Error", "CausePath": "$.Cause"}
+    parallel = {"Type": "Parallel", "Branches": [branch], "Catch": caught, "End": True}
+    result = simulate(load({"StartAt": "P", "States": {"P": parallel, "Failure": failure}}), {}, {})
+    assert (result.error, result.cause) == ("", "")
 
 
 def test_timeouts_may_come_from_the_input(run):

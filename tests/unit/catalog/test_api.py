@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
 
+from imagery.api.problems import KINDS
 from imagery.catalogs.sqlite.api.access import Access
 from imagery.catalogs.sqlite.app import create_app
 from imagery.model.access import Caller
@@ -78,7 +79,8 @@ def ids(answer: Any) -> list[str]:
 def is_problem(answer: Any, status: int) -> bool:
     body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
-    assert {"type", "title", "status", "detail"} <= body.keys()
+    assert {"title", "status", "detail", "instance"} <= body.keys()
+    assert body["type"].startswith("/problems/")
     return answer.status_code == body["status"] == status
 
 
@@ -153,6 +155,40 @@ def test_nobody_writes_what_is_anothers(served, make_item):
     assert served.get(f"{ITEMS}/hers-1", headers=ANNA).json()["properties"]["imagery:owner"] == "anna"
 
 
+def test_what_a_subscription_delivered_is_changed_through_the_subscription_only(served, store, make_item):
+    delivered = make_item("delivered", **{"imagery:subscription_id": "sub_1"})
+    store.put_items([delivered])
+    url = f"{ITEMS}/delivered"
+    bare = make_item("delivered")
+    for answer in (
+        served.delete(url, headers=ANNA),
+        served.put(url, json=delivered, headers=ANNA),
+        served.put(url, json=bare, headers=ANNA),
+        served.patch(url, json={"properties": {"gsd": 1}}, headers=ANNA),
+        served.patch(url, json={"properties": {"imagery:subscription_id": None}}, headers=ANNA),
+    ):
+        assert is_problem(answer, 403)
+        assert answer.json()["type"] == "/problems/forbidden"
+        assert "the subscription sub_1" in answer.json()["detail"]
+    assert store.get_item("clips", "delivered").to_dict() == delivered
+    assert is_problem(served.delete(url, headers=BEN), 404)
+    assert served.patch(url, json={"properties": {"gsd": 1}}, headers=OPERATOR).status_code == 204
+    assert served.delete(url, headers=OPERATOR).status_code == 204
+    assert is_problem(served.delete(url, headers=OPERATOR), 404)
+
+
+def test_nobody_but_an_operator_says_that_a_subscription_made_an_item(served, make_item):
+    forged = make_item("forged", **{"imagery:subscription_id": "sub_of_ben"})
+    assert is_problem(served.post(ITEMS, json=forged, headers=ANNA), 403)
+    several = {"type": "FeatureCollection", "features": [make_item("n1"), forged]}
+    assert is_problem(served.post(ITEMS, json=several, headers=ANNA), 403)
+    assert is_problem(served.put(f"{ITEMS}/hers-1", json={**forged, "id": "hers-1"}, headers=ANNA), 403)
+    added = {"properties": {"imagery:subscription_id": "sub_of_ben"}}
+    assert is_problem(served.patch(f"{ITEMS}/hers-1", json=added, headers=ANNA), 403)
+    assert ids(served.get("/stac/search", headers=ANNA)) == ["hers-1", "hers-2"]
+    assert served.post(ITEMS, json=forged, headers=OPERATOR).status_code == 201
+
+
 def test_an_operators_change_leaves_an_item_with_its_owner(served, make_item):
     changed = make_item("hers-1")
     del changed["properties"]["imagery:owner"]
@@ -191,6 +227,45 @@ def test_every_link_leads_to_what_it_says_under_a_prefix(served):
             assert answer.status_code == 200, link
             assert answer.headers["content-type"].split(";")[0] == link["type"].split(";")[0]
     assert {link["rel"] for link in item["links"]} >= {"self", "parent", "collection", "root", "derived_from"}
+
+
+def test_every_link_has_a_title(served):
+    for path in ("/", "/collections", "/collections/clips", "/collections/clips/items?limit=1", "/search?limit=1"):
+        document = served.get("/stac" + path, headers=ANNA).json()
+        assert [link["rel"] for link in document["links"] if not link.get("title")] == []
+    item = served.get(f"{ITEMS}/hers-1", headers=ANNA).json()
+    titles = {link["rel"]: link.get("title") for link in item["links"] if link["rel"] != "derived_from"}
+    assert titles == {"self": "hers-1", "parent": "clips", "collection": "clips", "root": "Catalog"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("GET", "/search?limit=x", "request-malformed"),
+        ("GET", "/search?filter=a%20<<", "filter-invalid"),
+        ("GET", "/search?token=zzz", "cursor-invalid"),
+        ("GET", "/nowhere", "not-found"),
+        ("GET", "/collections/nowhere", "collection-unknown"),
+        ("DELETE", "/search", "method-not-allowed"),
+        ("DELETE", "/collections/clips/items/hers-1", "key-unknown"),
+    ],
+)
+def test_a_problem_is_of_a_kind_that_the_service_explains(public, method, path, kind):
+    problem = public.request(method, path).json()
+    assert problem["type"] == f"/problems/{kind}"
+    assert problem["instance"] == path.partition("?")[0]
+    assert kind in KINDS
+    assert problem["title"] == KINDS[kind].title
+
+
+def test_a_problem_carries_the_name_the_request_has_in_the_log(public, store):
+    app = create_app(store, title="Clips", access=Access(caller_of=caller_of))
+
+    async def named(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "state": {"request_id": "r-1"}}, receive, send)
+
+    with client_of(named) as client:
+        assert client.get("/search").json()["request_id"] == "r-1"
 
 
 def test_the_landing_page_is_a_stac_catalog(public):

@@ -273,3 +273,19 @@ def test_any_raster_and_polygon_give_what_rasterio_gives(write_raster, raster: A
 def test_errors_are_of_the_house() -> None:
     assert issubclass(ClipTooLarge, RasterError)
     assert shape(pixels_box(0, 0, 1, 1)).is_valid
+
+
+def test_an_area_of_nodata_only_is_told_from_one_beyond_the_raster_when_asked_for(write_raster) -> None:
+    href = str(write_raster(np.zeros((1, 50, 50), "uint8"), nodata=0))
+    here = {
+        "type": "Polygon",
+        "coordinates": [[[15.001, 46.052], [15.003, 46.052], [15.003, 46.053], [15.001, 46.052]]],
+    }
+    away = {
+        "type": "Polygon",
+        "coordinates": [[[16.001, 46.052], [16.003, 46.052], [16.003, 46.053], [16.001, 46.052]]],
+    }
+    empty, beyond = clip_many(href, [here, away], max_pixels=10**6, keep_empty=True)
+    assert isinstance(empty, Clip) and empty.valid_pixels == 0 and empty.coverage == 0 and not empty.data.any()
+    assert beyond is None
+    assert clip_many(href, [here, away], max_pixels=10**6) == [None, None]

@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from rio_cogeo.cogeo import cog_validate
 
 from imagery.raster.clip import Clip
-from imagery.raster.cog import encode_cog
+from imagery.raster.cog import encode_cog, nodata_written
 
 MakeClip = Callable[..., Clip]
 
@@ -136,3 +136,20 @@ def test_south_up_and_turned_grids_stay_as_they_are(tmp_path: Path, transform: A
     with rasterio.open(written(tmp_path, clip)) as src:
         assert src.transform == transform
         np.testing.assert_array_equal(src.read(), clip.data)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"nodata_declared": False},
+        {"nodata_declared": False, "inside": np.array([[True, False], [True, True]])},
+        {"colorinterp": (ColorInterp.gray, ColorInterp.alpha)},
+    ],
+)
+@pytest.mark.parametrize("first", [0, 5])
+def test_the_nodata_that_is_told_is_the_one_in_the_file(first: int, fields: dict[str, Any]) -> None:
+    bands = 2 if "colorinterp" in fields else 1
+    clip = make_clip(np.array([[[first, 0], [3, 4]]] * bands, dtype="uint16"), **fields)
+    with rasterio.MemoryFile(encode_cog(clip, categorical=False)) as file, file.open() as cog:
+        assert nodata_written(clip) == cog.nodata

@@ -127,3 +127,25 @@ def test_real_items(shared_data: Path) -> None:
         baseline = item.properties["s2:processing_baseline"]
         applied = item.properties.get("earthsearch:boa_offset_applied")
         assert found.offset == (0 if baseline < "04.00" or applied else -0.1), path.name
+
+
+def test_bands_that_differ_each_have_their_own_scale_and_offset() -> None:
+    item = sentinel2("landsat-c2-l2")
+    item.assets["red"].extra_fields["bands"] = [{"raster:scale": 0.02}, {"raster:scale": 0.002, "raster:offset": 0.49}]
+    found = decide(item, "red")
+    assert found is not None and (found.scale, found.offset) == (None, None)
+    assert found.bands == ((0.02, 0.0), (0.002, 0.49))
+    old = decide(sentinel2("landsat-c2-l2", bands=[{"scale": 0.02}, {"nodata": 0}]), "red")
+    assert old is not None and old.bands == ((0.02, 0.0), None)
+
+
+def test_bands_that_agree_speak_for_the_asset() -> None:
+    found = decide(sentinel2("landsat-c2-l2", bands=[{"scale": 0.02}, {"scale": 0.02, "offset": 0}]), "red")
+    assert found is not None and (found.scale, found.offset, found.bands) == (0.02, 0.0, ())
+
+
+def test_a_bands_own_word_goes_before_its_assets() -> None:
+    item = sentinel2("landsat-c2-l2")
+    item.assets["red"].extra_fields.update({"raster:scale": 0.5, "bands": [{}, {"raster:scale": 0.25}]})
+    found = decide(item, "red")
+    assert found is not None and found.bands == ((0.5, 0.0), (0.25, 0.0))

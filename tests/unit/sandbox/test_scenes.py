@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
 from rasterio.features import geometry_mask
@@ -15,6 +16,7 @@ from rasterio.warp import transform_geom
 from rio_cogeo.cogeo import cog_validate
 
 from imagery.errors import InvalidInput
+from imagery.raster.radiometry import decide
 from imagery.sandbox.fields import default_aoi
 from imagery.sandbox.opening import open_sandbox
 from imagery.sandbox.scenes import Scenes, load_scenes
@@ -190,3 +192,20 @@ def test_the_default_aoi_of_synthetic_scenes_is_their_field(synthetic: Scenes) -
     assert default_aoi(synthetic) == synthetic.aoi
     unnamed = Scenes(scenes=synthetic.scenes)
     assert default_aoi(unnamed)["type"] == "Polygon"
+
+
+def test_items_made_up_for_bare_geotiffs_say_so_and_invent_no_scale(
+    tmp_path: Path, synthetic: Scenes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for day in ("20260405", "20260410"):
+        (tmp_path / f"S2_{day}_B04.tif").write_bytes(any_file(synthetic).read_bytes())
+    scenes = load_scenes(tmp_path)
+    assert scenes.main_collection == "sandbox"
+    for scene in scenes.scenes:
+        properties = scene.item["properties"]
+        assert "the date is read from the name" in properties["sandbox:made_up"]
+        assert "bands are taken from" in properties["sandbox:made_up"]
+        assert "made up" in properties["title"] and "Made up" in properties["description"]
+        assert decide(pystac.Item.from_dict(scene.item), "red") is None
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("2 items made up") and "date is read from the name" in line

@@ -12,17 +12,11 @@ from imagery.errors import Forbidden
 from imagery.model.access import Caller
 
 
-def caller_from_state(request: Request) -> Caller | None:
-    """The caller that an outer middleware left in `request.state.caller`."""
-    caller = getattr(request.state, "caller", None)
-    return caller if isinstance(caller, Caller) else None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
     """The landing page, conformance, API description and queryables are open; all else is asked for here."""
 
-    caller_of: Callable[[Request], Caller | None] = caller_from_state
+    caller_of: Callable[[Request], Caller | None]
     """The one behind a request; None: nobody we know."""
 
     public: bool = False

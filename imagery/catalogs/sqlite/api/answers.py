@@ -58,6 +58,11 @@ def _origin(request: Request) -> str:
     return f"{request.scope.get('scheme', 'http')}://{host}"
 
 
+def root_link(base: str) -> Link:
+    """To the landing page."""
+    return {"rel": "root", "type": JSON, "title": "Catalog", "href": base}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fields:
     """The Fields extension's wish. `properties.` may be left off a name."""
@@ -114,10 +119,10 @@ def feature(item: StoredItem, base: str) -> bytes:
     """One item's JSON. Nothing stored is parsed on the way."""
     collection = f"{base}collections/{quote(item.collection)}"
     made = [
-        {"rel": "self", "type": GEOJSON, "href": f"{collection}/items/{quote(item.id)}"},
-        {"rel": "parent", "type": JSON, "href": collection},
-        {"rel": "collection", "type": JSON, "href": collection},
-        {"rel": "root", "type": JSON, "href": base},
+        {"rel": "self", "type": GEOJSON, "title": item.id, "href": f"{collection}/items/{quote(item.id)}"},
+        {"rel": "parent", "type": JSON, "title": item.collection, "href": collection},
+        {"rel": "collection", "type": JSON, "title": item.collection, "href": collection},
+        root_link(base),
     ]
     links = _dumps(made)
     if item.links != b"[]":
@@ -143,11 +148,17 @@ def page_response(page: ItemPage, request: Request, *, fields: Fields | None, bo
     """An ItemCollection; `body` is the search as it was POSTed, None after a GET."""
     base = base_url(request)
     links: list[Link] = [
-        {"rel": "root", "type": JSON, "href": base},
-        {"rel": "self", "type": GEOJSON, "href": _with_query(own_url(request), request.url.query)},
+        root_link(base),
+        {
+            "rel": "self",
+            "type": GEOJSON,
+            "title": "This page",
+            "href": _with_query(own_url(request), request.url.query),
+        },
     ]
     if request.url.path.endswith("/items"):
-        links.append({"rel": "collection", "type": JSON, "href": own_url(request).removesuffix("/items")})
+        collection = own_url(request).removesuffix("/items")
+        links.append({"rel": "collection", "type": JSON, "title": "Collection", "href": collection})
     if page.next_token is not None:
         links.append(_next_link(request, page.next_token, body))
     features: Iterable[bytes] = (feature(item, base) for item in page.items)
@@ -166,6 +177,7 @@ def _next_link(request: Request, token: str, body: dict[str, Any] | None) -> Lin
         return {
             "rel": "next",
             "type": GEOJSON,
+            "title": "Next page",
             "method": "POST",
             "href": url,
             "body": {**body, "token": token},
@@ -175,6 +187,7 @@ def _next_link(request: Request, token: str, body: dict[str, Any] | None) -> Lin
     return {
         "rel": "next",
         "type": GEOJSON,
+        "title": "Next page",
         "method": "GET",
         "href": _with_query(url, urlencode([*query, ("token", token)])),
     }
@@ -188,11 +201,11 @@ def collection_with_links(body: dict[str, Any], base: str) -> dict[str, Any]:
     """A stored collection, as it is served at `base`."""
     url = f"{base}collections/{quote(body['id'])}"
     made: list[Link] = [
-        {"rel": "self", "type": JSON, "href": url},
-        {"rel": "parent", "type": JSON, "href": base},
-        {"rel": "root", "type": JSON, "href": base},
-        {"rel": "items", "type": GEOJSON, "href": f"{url}/items"},
-        {"rel": QUERYABLES_REL, "type": SCHEMA_JSON, "href": f"{url}/queryables"},
+        {"rel": "self", "type": JSON, "title": body.get("title") or body["id"], "href": url},
+        {**root_link(base), "rel": "parent"},
+        root_link(base),
+        {"rel": "items", "type": GEOJSON, "title": "Items", "href": f"{url}/items"},
+        {"rel": QUERYABLES_REL, "type": SCHEMA_JSON, "title": "Queryables", "href": f"{url}/queryables"},
     ]
     return {**body, "links": [*made, *body.get("links", [])]}
 

@@ -20,6 +20,7 @@ from imagery.catalogs.sqlite.api.answers import (
     collection_with_links,
     item_response,
     page_response,
+    root_link,
 )
 from imagery.catalogs.sqlite.conditions import ItemQuery
 from imagery.catalogs.sqlite.store import CatalogStore
@@ -78,8 +79,8 @@ class CatalogClient(_Client):  # type: ignore[misc]
             "numberMatched": len(found),
             "numberReturned": len(found),
             "links": [
-                {"rel": "self", "type": JSON, "href": f"{base}collections"},
-                {"rel": "root", "type": JSON, "href": base},
+                {"rel": "self", "type": JSON, "title": "Collections", "href": f"{base}collections"},
+                root_link(base),
             ],
         }
 

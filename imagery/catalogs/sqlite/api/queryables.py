@@ -37,7 +37,9 @@ QUERYABLES: dict[str, dict[str, Any]] = {
     "constellation": _text("Constellation"),
     "gsd": _number("Ground sample distance, metres", exclusiveMinimum=0),
     "grid:code": _text("Grid square, as MGRS-33TVM"),
-    "eo:cloud_cover": _number("Cloud cover of the clip, percent", minimum=0, maximum=100),
+    "eo:cloud_cover": _number(
+        "Cloud cover of the whole scene as its provider estimates it, percent", minimum=0, maximum=100
+    ),
     "view:off_nadir": _number("Angle off nadir, degrees", minimum=0, maximum=90),
     "view:sun_elevation": _number("Sun above the horizon, degrees", minimum=-90, maximum=90),
     "proj:code": _text("Coordinate reference system, as EPSG:32633"),

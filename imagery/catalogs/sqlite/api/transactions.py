@@ -22,10 +22,11 @@ from starlette.responses import JSONResponse, Response
 
 from imagery.catalogs.sqlite.api.access import Access
 from imagery.catalogs.sqlite.api.answers import base_url, collection_with_links, item_response
-from imagery.catalogs.sqlite.records import OWNER, StoredItem
+from imagery.catalogs.sqlite.geometry import PUBLISHED, SENT
+from imagery.catalogs.sqlite.records import OWNER, SUBSCRIPTION, StoredItem
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.catalogs.sqlite.writing import Mode
-from imagery.errors import Forbidden, ItemInvalid, ItemUnknown
+from imagery.errors import Forbidden, ItemInvalid
 from imagery.model.access import Caller
 
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
@@ -36,7 +37,7 @@ _UNREADABLE = (ValidationError, OverflowError, RecursionError)
 
 
 class Transactions(ApiExtension):
-    """An owner writes items of their own; an operator any item, and collections."""
+    """An owner writes items of their own that no subscription delivered; an operator any item, and collections."""
 
     def __init__(self, *, store: CatalogStore, access: Access) -> None:
         super().__init__(conformance_classes=[kind.value for kind in TransactionConformanceClasses])
@@ -105,10 +106,12 @@ class Transactions(ApiExtension):
 
     async def delete_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """The item is there, and the caller's."""
-        scope = self._access.writer(request).scope
-        gone = await run_in_threadpool(self._store.remove_items, collection_id, [item_id], owner=scope)
-        if gone == 0:
-            raise ItemUnknown(f"{collection_id[:200]} has no item {item_id[:200]!r}")
+        caller = self._access.writer(request)
+
+        def allow(stored: StoredItem) -> None:
+            refuse_delivered(stored, caller)
+
+        await run_in_threadpool(self._store.remove_item, collection_id, item_id, allow, owner=caller.scope)
         return Response(status_code=204)
 
     async def create_collection(self, request: Request) -> Response:
@@ -148,7 +151,14 @@ class Transactions(ApiExtension):
         change: Callable[[StoredItem], dict[str, Any]],
         caller: Caller,
     ) -> Response:
-        await run_in_threadpool(self._store.change_item, collection_id, item_id, change, owner=caller.scope)
+        def allowed(stored: StoredItem) -> dict[str, Any]:
+            refuse_delivered(stored, caller)
+            return change(stored)
+
+        limits = PUBLISHED if caller.operator else SENT
+        await run_in_threadpool(
+            self._store.change_item, collection_id, item_id, allowed, owner=caller.scope, limits=limits
+        )
         if "return=representation" in request.headers.get("prefer", ""):
             return await self._item(request, collection_id, item_id)
         return Response(status_code=204)
@@ -167,17 +177,30 @@ class Transactions(ApiExtension):
 def stamped(item: object, caller: Caller, *, before: str = "") -> dict[str, Any]:
     """The item with its owner in it: the caller's, unless an operator says or leaves another.
 
-    Raises Forbidden when somebody names another owner than themselves, ItemInvalid for what has no properties.
+    Raises Forbidden when somebody names another owner than themselves, or any subscription; ItemInvalid for what has
+    no properties.
     """
     properties = item.get("properties") if isinstance(item, dict) else None
     if not isinstance(item, dict) or not isinstance(properties, dict):
         raise ItemInvalid("an item is a JSON object with properties", field="/properties")
+    if SUBSCRIPTION in properties and not caller.operator:
+        raise Forbidden(f"{SUBSCRIPTION} is set by subscriptions only: leave it out, or subscribe to have items made")
     named = properties.get(OWNER)
     if named is None:
         named = before if caller.operator and before else caller.owner
     elif named != caller.owner and not caller.operator:
         raise Forbidden(f"{OWNER} can only be {caller.owner!r} with this key; leave it out")
     return {**item, "properties": {**properties, OWNER: named}}
+
+
+def refuse_delivered(stored: StoredItem, caller: Caller) -> None:
+    """Raises Forbidden to all but operators: the ledger says that the item is there, and what it is like."""
+    properties = json.loads(stored.properties)
+    if SUBSCRIPTION in properties and not caller.operator:
+        raise Forbidden(
+            f"{stored.id} was delivered by the subscription {str(properties[SUBSCRIPTION])[:200]}: change or delete "
+            "that subscription instead; only an operator's key may change or delete its items"
+        )
 
 
 def merged(target: Any, patch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whose turn it is to write a file: threads wait for a lock, processes for the kernel's queue of a lock file."""
+"""One holder at a time over all threads and processes of a host, in order of asking; the file says of what."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from imagery.errors import StoreUnavailable
+from imagery.errors import ImageryError, StoreUnavailable
 from imagery.model.codec import to_seconds
 
 
@@ -21,15 +21,19 @@ class Turn:
     SQLite's own waiting naps ever longer and lets writers starve (p99 284 ms for four of them; 41 ms this way).
     """
 
-    def __init__(self, path: Path, *, patience: timedelta) -> None:
-        """`path` is made if it is not there and stays there: removing it would give two holders two files."""
+    def __init__(self, path: Path, *, patience: timedelta, late: type[ImageryError] = StoreUnavailable) -> None:
+        """`path` is made if it is not there and stays there: removing it would give two holders two files.
+
+        `late` is what is raised when the turn does not come within `patience`.
+        """
         self._path = path
         self._patience_s = to_seconds(patience)
+        self._error = late
         self._threads = threading.Lock()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for it, hold it for the block. Raises StoreUnavailable when it does not come in time."""
+        """Wait for it, hold it for the block. Raises `late` when it does not come in time."""
         deadline = time.monotonic() + self._patience_s
         if not self._threads.acquire(timeout=self._patience_s):
             raise self._late()
@@ -61,8 +65,8 @@ class Turn:
         if not waiter.is_granted(max(0.0, deadline - time.monotonic())):
             raise self._late()
 
-    def _late(self) -> StoreUnavailable:
-        return StoreUnavailable(
+    def _late(self) -> ImageryError:
+        return self._error(
             f"no turn to write within {self._patience_s:g} s: another process holds {self._path}; try again"
         )
 
