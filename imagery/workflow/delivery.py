@@ -128,7 +128,7 @@ class Cutter:
             "coverage": round(draft.coverage, 6),
             "pixels": float(draft.valid_pixels),
             "bytes": float(sum(asset.body_size for asset in assets)),
-            "bytes_read": float(sum(clip.bytes_read for clip in cut.values())),
+            "bytes_read": float(draft.bytes_read),
         }
         return share.delivered(
             item_id=draft.item_id, item_key=item_key, numbers=numbers, left_out=tuple(draft.left_out)

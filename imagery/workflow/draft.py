@@ -48,6 +48,9 @@ class Draft:
     valid_pixels: int = 0
     """Of all assets together."""
 
+    bytes_read: int = 0
+    """An estimate: the size of the blocks its windows touch."""
+
     outline: dict[str, Any] | None = None
     """GeoJSON: the AOI clipped to the data of the asset that says most of it."""
 
@@ -95,6 +98,7 @@ class Draft:
             self.share.item, key, clip, href=self.objects.href(self.object_key(key)), body=body
         )
         self.valid_pixels += clip.valid_pixels
+        self.bytes_read += clip.bytes_read
         self.coverage = max(self.coverage, clip.coverage)
         # Grids of several resolutions put the edge of the same data a pixel apart: equal to a percent is equal.
         rank = (round(clip.coverage, 2), clip.aoi_pixels)

@@ -93,6 +93,7 @@ END;
 COMMIT;
 """
 
+
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode with the tables in place, usable from any one thread at a time."""
     try:
