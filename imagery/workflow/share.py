@@ -19,6 +19,7 @@ from imagery.service.joining import acquired_at, updated_at
 MAX_EXPLANATION = 300
 """Characters of an error, for the same reason as what is not said is left out."""
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """How a share ended; crosses the workflow as JSON."""
