@@ -48,8 +48,8 @@ from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
 from imagery.service.collections import CollectionDirectory
-from imagery.service.deliverer import Deliverer
 from imagery.service.days import Days
+from imagery.service.deliverer import Deliverer
 from imagery.service.discovery import Asker
 from imagery.service.dispatch import Dispatcher
 from imagery.service.failures import Failures
@@ -158,7 +158,9 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
         deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
-        subscriptions = _subscriptions(settings, neighbours, impatient, outbox, notifier, lookback)
+        subscriptions = _subscriptions(
+            settings, neighbours, impatient, outbox=outbox, notifier=notifier, lookback=lookback
+        )
         arrivals = Arrivals(joiner=_joiner(settings, neighbours), asker=neighbours.looker.asker)
         return Imagery(
             settings=settings,
@@ -244,6 +246,7 @@ def _subscriptions(
     settings: Settings,
     neighbours: Neighbours,
     providers: Mapping[str, Provider],
+    *,
     outbox: Outbox,
     notifier: Notifier,
     lookback: Lookback,
