@@ -67,6 +67,9 @@ class FeedReader:
     first_reach: timedelta
     """How far back a feed is read at most that was never read before."""
 
+    batch: int = BATCH
+    """Items between two savings of the cursor."""
+
     def read(self, provider: Provider, *, name: str, collection: str, now: datetime) -> FeedReport:
         """Ask for all that is new. Raises FeedUnsupported, and what the provider raises.
 
@@ -79,7 +82,7 @@ class FeedReader:
         for item in islice(news, MAX_ITEMS):
             matches.append(self.joiner.match(item, provider=name, collection=collection, now=now))
             reading.matched(item)
-            if len(matches) >= BATCH or sum(len(match.takers) for match in matches) >= ROWS:
+            if len(matches) >= self.batch or sum(len(match.takers) for match in matches) >= ROWS:
                 requested += self._ask(matches, reading)
                 matches = []
         requested += self._ask(matches, reading, is_end=reading.found < MAX_ITEMS)

@@ -18,8 +18,8 @@ PATH = "/v1/notifications/earth-search"
 
 
 @pytest.fixture
-def stranger(empty_api: Api) -> httpx.Client:
-    return empty_api.client(None)
+def stranger(shared_api: Api) -> httpx.Client:
+    return shared_api.client(None)
 
 
 def test_a_raw_item_of_a_collection_nobody_wants_is_taken_and_led_nowhere(stranger: httpx.Client) -> None:
