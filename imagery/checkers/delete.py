@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from imagery.errors import ImageryError, SubscriptionUnknown, VersionConflict
-from imagery.items import published_item_id
+from imagery.items import published_collection_id, published_item_id
 from imagery.model.failure import FailureQuery
 from imagery.model.outcome import OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
@@ -105,10 +105,10 @@ class DeleteChecker:
         outcomes = walk(lambda cursor: self.ledger.find(replace(query, cursor=cursor)))
         retracted = 0
         while batch := list(islice(outcomes, query.limit)):
-            for collection_id in {outcome.collection for outcome in batch}:
+            for source in {outcome.collection for outcome in batch}:
                 self.catalog.retract(
-                    collection_id,
-                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == collection_id],
+                    published_collection_id(source),
+                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == source],
                 )
             retracted += sum(outcome.published_item_id is not None for outcome in batch)
         return retracted
