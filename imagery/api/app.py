@@ -12,7 +12,7 @@ import imagery as package
 from imagery.api.access import Access, Gate, caller_of
 from imagery.api.envelope import BodyLimit, Envelope
 from imagery.api.handlers import add_handlers
-from imagery.api.paths import PublicAddress
+from imagery.api.paths import Door, PublicAddress
 from imagery.api.problems import Problem
 from imagery.api.routes import days, deletions, events, failures, notifications, service, subscriptions, work
 from imagery.api.throttle import Monotonic, TokenBuckets
@@ -45,7 +45,7 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
     app.state.routes = [route for router in routers for route in router.routes]
     for router in routers:
         app.include_router(router)
-    app.mount("/stac", imagery.stac_app(caller_of))
+    app.router.routes.append(Door("/stac", imagery.stac_app(caller_of)))
     add_handlers(app)
     gate = Gate.of(imagery.keys, requests_per_second=settings.requests_per_second, monotonic=monotonic)
     # The last one added is the outermost.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -49,3 +50,14 @@ class PublicAddress:
             "path": path if not root or path.startswith(root + "/") else root + path,
         }
         await self.app({**scope, **changed}, receive, send)
+
+
+class Door(Mount):
+    """A mount that answers at its bare path too, without a redirect."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["path"] != scope.get("root_path", "") + self.path:
+            return super().matches(scope)
+        whole = {**scope, "path": scope["path"] + "/"}
+        match, child = super().matches(whole)
+        return match, {**child, "path": whole["path"]}

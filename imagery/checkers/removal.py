@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from imagery.errors import SubscriptionUnknown, VersionConflict
-from imagery.items import published_item_id
+from imagery.items import published_collection_id, published_item_id
 from imagery.model.deletion import Deletion
 from imagery.model.failure import FailureQuery
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
@@ -134,10 +134,10 @@ class Removal:
         outcomes = self._outcomes(subscription_id)
         tally = Tally()
         while batch := list(islice(outcomes, BATCH)):
-            for collection_id in {outcome.collection for outcome in batch}:
+            for source in {outcome.collection for outcome in batch}:
                 self.catalog.retract(
-                    collection_id,
-                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == collection_id],
+                    published_collection_id(source),
+                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == source],
                 )
             for outcome in batch:
                 tally = tally.plus(outcome)

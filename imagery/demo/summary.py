@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pystac_client import Client
 
 from imagery.demo.running import Demo
+from imagery.items import published_collection_id
 from imagery.model.codec import format_instant
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
@@ -86,7 +87,7 @@ def python_line(demo: Demo) -> str:
     """Runs with the Python this runs with, which has pystac-client."""
     subscription = demo.subscription
     search = {
-        "collections": [subscription.collection],
+        "collections": [published_collection_id(subscription.collection)],
         "bbox": [round(number, 6) for number in subscription.aoi.bbox],
         "datetime": f"{subscription.start_at:%Y-%m-%d}/{subscription.end_at:%Y-%m-%d}",
         "sortby": "datetime",
@@ -123,7 +124,7 @@ def to_document(demo: Demo, summary: Summary) -> dict[str, Any]:
     ]
     return {
         "subscription": demo.subscription.id,
-        "collection": demo.subscription.collection,
+        "collection": published_collection_id(demo.subscription.collection),
         "outcomes": {status.value: summary.count(status) for status in OutcomeStatus},
         "acquisitions": rows,
         "clips": summary.clips,

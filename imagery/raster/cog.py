@@ -25,13 +25,11 @@ def encode_cog(clip: Clip, *, categorical: bool, tags: Mapping[str, str] | None 
     Where nobody declared nodata and the fill value occurs among the AOI's own pixels, an internal mask tells them apart
     instead of a nodata value.
     """
-    with (
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="1"),
-        MemoryFile(ext=".tif") as plain,
-        MemoryFile(ext=".tif") as cog,
-    ):
-        _write_plain(plain, clip, dict(tags or {}))
-        copy(plain.name, cog.name, driver="COG", **_creation_options(clip, categorical=categorical))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="1"), MemoryFile(ext=".tif") as cog:
+        # Let go before the bytes are taken out: three copies at once are one too many.
+        with MemoryFile(ext=".tif") as plain:
+            _write_plain(plain, clip, dict(tags or {}))
+            copy(plain.name, cog.name, driver="COG", **_creation_options(clip, categorical=categorical))
         return bytes(cog.getbuffer())
 
 

@@ -140,3 +140,12 @@ def test_restarting_keeps_the_keys(open_api: Callable[..., Api], tmp_path: Path)
     first, second = open_api(), open_api()
     key = first.key_of("ana")
     assert second.client(None).get("/v1/providers", headers={"X-API-Key": key}).status_code == 200
+
+
+def test_the_stac_api_answers_with_and_without_a_slash_at_its_end(shared_api: Api) -> None:
+    stranger = shared_api.client(None)
+
+    bare, whole = (stranger.get(path, follow_redirects=False) for path in ("/stac", "/stac/"))
+
+    assert bare.status_code == whole.status_code == 200
+    assert bare.json() == whole.json()

@@ -69,7 +69,9 @@ def bounded(test: Callable[..., None], strategy: Any) -> Callable[[], None]:
 
 @pytest.mark.parametrize("operation", operations())
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_keeps_to_its_description(shared_api: Api, described: Any, operation: str, mode: GenerationMode) -> None:
+def test_the_api_keeps_to_its_description(
+    shared_api: Api, described: Any, operation: str, mode: GenerationMode
+) -> None:
     method, path = operation.split(" ")
     client = shared_api.client("schemathesis")
     existing = subscribe(client)["id"]

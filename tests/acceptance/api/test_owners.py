@@ -188,6 +188,21 @@ def test_items_are_found_by_their_owner_and_by_the_link_of_the_subscription(
     assert [one["id"] for one in searched] == ["of-ana"]
 
 
+def test_what_was_delivered_stays_until_its_subscription_or_an_operator_takes_it_away(
+    api: Api, ana: httpx.Client, operator: httpx.Client
+) -> None:
+    mine = subscribe(ana)
+    publish(api, an_item("delivered", "ana", mine["id"]))
+    url = "/stac/collections/clips/items/delivered"
+    refused = ana.delete(url)
+    assert refused.status_code == 403
+    assert mine["id"] in refused.json()["detail"]
+    assert ana.get(refused.json()["type"]).status_code == 200
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+    assert ana.get(url).status_code == 200
+    assert operator.delete(url).status_code == 204
+
+
 def test_strangers_see_items_only_where_the_catalog_is_public(open_api: Any) -> None:
     house = open_api()
     assert house.client(None).get("/stac/search").status_code == 401

@@ -380,6 +380,15 @@ def test_a_body_that_is_too_large_is_refused(public):
     assert is_problem(whole, 413)
     chunks = public.post("/collections/clips/items", content=(b"x" * (1 << 20) for _ in range(17)), headers=ANNA)
     assert is_problem(chunks, 413)
+    search = public.post("/search", content=b" " * (2 << 20) + b"{}", headers={"Content-Type": "application/json"})
+    assert is_problem(search, 413)
+
+
+def test_the_largest_area_that_can_be_searched_fits_into_a_body(public):
+    ring = [[14 + n / 1e5 + 1e-16, 46 + (n % 2) / 1e7 + 1e-15] for n in range(9_990)]
+    ring += [[14.0999, 47], [14, 47], ring[0]]
+    answer = public.post("/search", json={"intersects": {"type": "Polygon", "coordinates": [ring]}, "limit": 100})
+    assert len(ids(answer)) == 26
 
 
 @pytest.mark.parametrize(

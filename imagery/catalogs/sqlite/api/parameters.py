@@ -35,6 +35,11 @@ class SearchBody(BaseSearchPostRequest):
     # Read by the store: stac-pydantic's own reading overflows at the ends of the calendar.
     datetime: str | None = None
 
+    # Read by the store likewise: a model of each coordinate takes seconds for what is refused for its size anyway.
+    intersects: dict[str, Any] | None = Field(  # type: ignore[assignment]
+        None, description="A GeoJSON geometry; not together with bbox."
+    )
+
     limit: Limit | None = Field(10, description=_LIMIT)
 
     @model_validator(mode="before")

@@ -26,6 +26,8 @@ MEDIA_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 2**20
+MAX_SEARCH_BYTES = 2 * 2**20
+"""Of a search; the largest geometry and the longest list of ids we publish under fit. It is parsed where all wait."""
 
 _STATUS: tuple[tuple[type[ImageryError], int], ...] = (
     (InvalidInput, 400),
@@ -115,7 +117,7 @@ def _unforeseen(request: Request, error: Exception) -> Response:
 
 
 class BodyLimit:
-    """ASGI middleware: refuse a request body over MAX_BODY_BYTES, whether or not it says how long it is.
+    """ASGI middleware: refuse a request body over the limit, whether or not it says how long it is.
 
     The service's other doors have their own with a lower limit: an item collection is larger than a subscription, and
     this application may be served without them.
@@ -128,9 +130,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = MAX_SEARCH_BYTES if scope["path"].endswith("/search") else MAX_BODY_BYTES
+        refusal = f"the body is larger than {limit // 2**20} MiB; send fewer items at once, or a simpler search"
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > MAX_BODY_BYTES:
-            await problem(Request(scope), 413, _TOO_LARGE)(scope, receive, send)
+        if length.isdigit() and int(length[:20]) > limit:
+            await problem(Request(scope), 413, refusal)(scope, receive, send)
             return
         received = 0
 
@@ -138,11 +142,8 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(413, _TOO_LARGE)
+            if received > limit:
+                raise HTTPException(413, refusal)
             return message
 
         await self._app(scope, limited, send)
-
-
-_TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer items at once"
