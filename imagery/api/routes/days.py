@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 
 
 @router.get("/{subscription_id}/ledger/days", responses=documented(404))
-def find(
+def find_days(
     *,
     subscription_id: str,
     imagery: House,
@@ -30,7 +30,7 @@ def find(
 
 
 @router.get("/{subscription_id}/ledger/days/{day}", responses=documented(404))
-def get(
+def get_day(
     *,
     subscription_id: str,
     imagery: House,
