@@ -44,6 +44,7 @@ from imagery.ports import (
 )
 from imagery.providers.earth_search import EarthSearch
 from imagery.providers.sns import Verifier, fetch_over
+from imagery.providers.stac_items import discover_extensions
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
@@ -145,6 +146,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
 
     `sleep` is how providers are waited for between two tries. Raises SettingsInvalid when something set cannot be used.
     """
+    discover_extensions()
     with ExitStack() as closing:
         data_dir = settings.data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -283,6 +283,22 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(
     assert tally["kills"] >= EXAMPLES, "the kills came too late to show anything"
 
 
+def test_nothing_of_pystac_is_left_for_threads_to_load_at_once(tmp_path: Path) -> None:
+    # In a process of its own: here others have read documents before.
+    program = (
+        "import pystac, sys; from pathlib import Path; from imagery.settings import Settings; "
+        "from imagery.wiring import build\n"
+        "with build(Settings(data_dir=Path(sys.argv[1]))):\n"
+        "    loaded = set(pystac.EXTENSION_HOOKS.hooks)\n"
+        "    pystac.Collection.from_dict({'type': 'Collection', 'stac_version': '1.0.0', 'id': 'c', 'links': [], "
+        "'description': 'c', 'license': 'other', "
+        "'extent': {'spatial': {'bbox': [[0, 0, 1, 1]]}, 'temporal': {'interval': [[None, None]]}}})\n"
+        "    sys.exit(0 if loaded and set(pystac.EXTENSION_HOOKS.hooks) == loaded else 1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr.decode()
+
+
 def left_in(data_dir: Path, world: World) -> Left:
     """Read when nobody is at work."""
     names = {(data_dir / f"{name}.id").read_text(): name for name in NAMES}
