@@ -58,11 +58,10 @@ TIMES = frozenset({"created", "updated", "processing:datetime"})
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """Where a life ends: at a point of a phase, this far through what a telling does in it; or after a time."""
+    """Where a life ends: after a point of a phase, this far through what a telling does in it; or after a time."""
 
     phase: str | None = None
     share: float = 0.0
-    after: bool = False
     after_s: float | None = None
 
     def at(self, telling: Telling, counts: dict[str, int], earlier: int) -> Telling:
@@ -70,7 +69,7 @@ class Kill:
         if self.phase is None:
             return replace(telling, after_s=self.after_s)
         number = 1 + int(self.share * counts[self.phase] / (1 + earlier))
-        return replace(telling, point=Point(phase=self.phase, number=number, after=self.after))
+        return replace(telling, point=Point(phase=self.phase, number=number))
 
 
 shares = st.integers(0, 999).map(lambda number: number / 1000)
@@ -79,7 +78,7 @@ shares = st.integers(0, 999).map(lambda number: number / 1000)
 def _kill(phase: str) -> st.SearchStrategy[Kill]:
     if phase == "any":
         return st.builds(Kill, after_s=shares.map(lambda share: share * STORY_S))
-    return st.builds(Kill, phase=st.just(phase), share=shares, after=st.booleans())
+    return st.builds(Kill, phase=st.just(phase), share=shares)
 
 
 kills = st.permutations([*sorted(PHASES), "any", "any"]).flatmap(lambda order: st.tuples(*map(_kill, order[:KILLS])))
