@@ -45,6 +45,7 @@ from imagery.ports import (
 )
 from imagery.providers.earth_search import EarthSearch
 from imagery.providers.sns import Verifier, fetch_over
+from imagery.providers.stac_items import discover_extensions
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.admission import Admission
 from imagery.service.arrivals import Arrivals
@@ -146,6 +147,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
 
     `sleep` is how providers are waited for between two tries. Raises SettingsInvalid when something set cannot be used.
     """
+    discover_extensions()
     with ExitStack() as closing:
         data_dir = _made(settings.data_dir.absolute())
         database = closing.enter_context(Database(data_dir / "imagery.db"))

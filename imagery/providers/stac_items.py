@@ -19,6 +19,15 @@ REMOTE_SCHEMES = frozenset({"http", "https", "s3", "gs", "az", "abfs", "abfss"})
 """What an asset may be read from. A provider's word must never make us open a file of this machine."""
 
 
+def discover_extensions() -> None:
+    """Have pystac load what it knows of extensions, before there are threads.
+
+    It does so by itself when the first document is read, and a second thread that reads one meanwhile trips over it
+    ("dictionary changed size during iteration"): a sound item would be taken for a broken one.
+    """
+    pystac.EXTENSION_HOOKS.get_extended_object_links(pystac.Catalog(id="none", description="none"))
+
+
 def parse_item(document: Mapping[str, Any], *, url: str) -> pystac.Item:
     """The item at `url`, as sent: a 1.0 item keeps its fields (`proj:epsg`, `raster:bands`) as they are.
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -220,10 +220,13 @@ def _next_link(request: Request, given: Mapping[str, Any], found: Found, url: st
 
 async def _body(request: Request) -> dict[str, Any]:
     content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise HTTPException(413)
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MAX_BODY_BYTES:
+                raise HTTPException(413)
+    except ClientDisconnect as error:
+        raise FilterInvalid("the caller has gone") from error
     try:
         body = json.loads(content or b"{}")
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -66,11 +67,10 @@ OUTSIDE = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Right before or after the `number`-th thing done to the outside world in a phase."""
+    """Right after the `number`-th thing done to the outside world in a phase."""
 
     phase: str
     number: int
-    after: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,32 +254,37 @@ def deliveries(imagery: Imagery) -> dict[str, DeliveryStatus]:
 
 @dataclass
 class Witness:
-    """Sees, as a profiler does, everything done to the outside world; ends the process at a point of it."""
+    """Sees, as a profiler does, what is done to the outside world; ends the process right after a point of it."""
 
     point: Point | None
     counts: Counter[str] = field(default_factory=Counter)
-    _last_call: int | None = None
-    """The thread that is to see no more than the end of this call."""
+    _changes: dict[int, int] = field(default_factory=dict)
+    """Connection → rows changed by the end of its last transaction."""
 
     def watch(self) -> None:
         threading.setprofile(self)
         sys.setprofile(self)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event not in ("c_call", "c_return") or arg.__name__ not in OUTSIDE:
-            return
-        if event == "c_return":
-            if self._last_call == threading.get_ident():
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event != "c_return" or arg.__name__ not in OUTSIDE or not self._has_effect(arg.__self__):
             return
         phase = _phase(frame)
         if phase is None:
             return
         self.counts[phase] += 1
         if self.point is not None and self.point.phase == phase and self.counts[phase] >= self.point.number:
-            if not self.point.after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self._last_call = threading.get_ident()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _has_effect(self, owner: Any) -> bool:
+        """Of SQLite, a row changed or a commit of changes: nothing is to be learnt from dying after a read."""
+        connection = owner.connection if isinstance(owner, sqlite3.Cursor) else owner
+        if not isinstance(connection, sqlite3.Connection):
+            return True
+        before = self._changes.setdefault(id(connection), 0)
+        if connection.in_transaction:
+            return connection.total_changes > before
+        self._changes[id(connection)] = connection.total_changes
+        return connection.total_changes > before
 
 
 _FILES = {file: phase for phase, files in PHASES.items() for file in files}

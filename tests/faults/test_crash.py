@@ -58,11 +58,10 @@ TIMES = frozenset({"created", "updated", "processing:datetime"})
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """Where a life ends: at a point of a phase, this far through what a telling does in it; or after a time."""
+    """Where a life ends: after a point of a phase, this far through what a telling does in it; or after a time."""
 
     phase: str | None = None
     share: float = 0.0
-    after: bool = False
     after_s: float | None = None
 
     def at(self, telling: Telling, counts: dict[str, int], earlier: int) -> Telling:
@@ -70,7 +69,7 @@ class Kill:
         if self.phase is None:
             return replace(telling, after_s=self.after_s)
         number = 1 + int(self.share * counts[self.phase] / (1 + earlier))
-        return replace(telling, point=Point(phase=self.phase, number=number, after=self.after))
+        return replace(telling, point=Point(phase=self.phase, number=number))
 
 
 shares = st.integers(0, 999).map(lambda number: number / 1000)
@@ -79,7 +78,7 @@ shares = st.integers(0, 999).map(lambda number: number / 1000)
 def _kill(phase: str) -> st.SearchStrategy[Kill]:
     if phase == "any":
         return st.builds(Kill, after_s=shares.map(lambda share: share * STORY_S))
-    return st.builds(Kill, phase=st.just(phase), share=shares, after=st.booleans())
+    return st.builds(Kill, phase=st.just(phase), share=shares)
 
 
 kills = st.permutations([*sorted(PHASES), "any", "any"]).flatmap(lambda order: st.tuples(*map(_kill, order[:KILLS])))
@@ -281,6 +280,22 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(
     lived()
     print(dict(tally))
     assert tally["kills"] >= EXAMPLES, "the kills came too late to show anything"
+
+
+def test_nothing_of_pystac_is_left_for_threads_to_load_at_once(tmp_path: Path) -> None:
+    # In a process of its own: here others have read documents before.
+    program = (
+        "import pystac, sys; from pathlib import Path; from imagery.settings import Settings; "
+        "from imagery.wiring import build\n"
+        "with build(Settings(data_dir=Path(sys.argv[1]))):\n"
+        "    loaded = set(pystac.EXTENSION_HOOKS.hooks)\n"
+        "    pystac.Collection.from_dict({'type': 'Collection', 'stac_version': '1.0.0', 'id': 'c', 'links': [], "
+        "'description': 'c', 'license': 'other', "
+        "'extent': {'spatial': {'bbox': [[0, 0, 1, 1]]}, 'temporal': {'interval': [[None, None]]}}})\n"
+        "    sys.exit(0 if loaded and set(pystac.EXTENSION_HOOKS.hooks) == loaded else 1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr.decode()
 
 
 def left_in(data_dir: Path, world: World) -> Left:
