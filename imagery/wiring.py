@@ -142,10 +142,13 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sleep) -> Imagery:
+def build(
+    settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sleep, workflow: str | None = None
+) -> Imagery:
     """One machine: SQLite for all that is remembered, obstore for the bytes, the embedded orchestrator.
 
-    `sleep` is how providers are waited for between two tries. Raises SettingsInvalid when something set cannot be used.
+    `sleep` is how providers are waited for between two tries; `workflow` a States Language document to run instead of
+    ours. Raises SettingsInvalid when something set cannot be used.
     """
     discover_extensions()
     with ExitStack() as closing:
@@ -156,7 +159,7 @@ def build(settings: Settings, *, clock: Clock = now_utc, sleep: Sleep = time.sle
         neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
         outbox, notifier, feeds = SqliteOutbox(database), _notifier(settings), SqliteFeedStore(database)
         lookback = _lookback(settings, neighbours, feeds)
-        orchestrator = _orchestrator(data_dir, neighbours, settings)
+        orchestrator = _orchestrator(data_dir, neighbours, settings, workflow or read_definition())
         admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
         closing.callback(orchestrator.close, 0.0)
         deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
@@ -416,11 +419,11 @@ def _delete_checker(
     )
 
 
-def _orchestrator(data_dir: Path, neighbours: Neighbours, settings: Settings) -> EmbeddedOrchestrator:
+def _orchestrator(data_dir: Path, neighbours: Neighbours, settings: Settings, workflow: str) -> EmbeddedOrchestrator:
     tasks = steps(neighbours)
     return EmbeddedOrchestrator(
         data_dir / "executions.db",
-        load_definition(read_definition(), resources=tasks),
+        load_definition(workflow, resources=tasks),
         tasks,
         threads=settings.concurrency,
         clock=neighbours.clock,

@@ -19,11 +19,11 @@ from imagery.ports import EventStore, FailureStore, Ledger, SubscriptionStore
 from imagery.service import facts
 
 _WAITING_HELPS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
-_UNSAID = {
+_PLAINLY = {
     "States.Timeout": "a step did not end in the time it is given; the provider may be slow, so try again later",
     "States.HeartbeatTimeout": "nothing was heard of a step for too long; try again later",
 }
-"""The orchestrator's own errors come without a cause."""
+"""The orchestrator's own errors, in words that are of use to who asked for imagery."""
 
 
 def record_failure(
@@ -38,7 +38,7 @@ def record_failure(
     """Keep a failed execution's request, and mark in the ledger what its subscribers do not get. Safe to repeat."""
     request = from_dict(Request, payload["request"])
     error = str(payload["error"]["Error"])
-    cause = parse_cause(payload["error"]["Cause"]) or _UNSAID.get(error, f"{error}; no cause was given")
+    cause = _PLAINLY.get(error) or parse_cause(payload["error"]["Cause"]) or f"{error}; no cause was given"
     subscribers = _there(request, subscriptions)
     failure = Failure(
         id=request.root,
