@@ -144,12 +144,8 @@ def _translate(error: BaseException, href: str) -> RasterError:
     gone = AssetMissing(f"{shown(href)} is gone or forbidden: {_first(error, href)}")
     passing = RasterUnavailable(f"{shown(href)} could not be read just now: {_first(error, href)}")
     statuses = [int(status) for status in _STATUS.findall(said)]
-    if statuses and statuses[-1] in _REFUSALS and _has_expired(href):
-        return RasterUnavailable(
-            f"the link to {shown(href)} has expired; the provider is asked for a fresh one when it is tried again"
-        )
     if statuses:
-        return gone if 400 <= statuses[-1] < 500 and statuses[-1] not in _PASSING_STATUSES else passing
+        return _judged(statuses[-1], href, gone=gone, passing=passing)
     if "Range downloading not supported" in said:
         return RasterUnreadable(f"{shown(href)}: its server answers no range requests, so no part of it can be read")
     if _GONE.search(said):
@@ -157,6 +153,15 @@ def _translate(error: BaseException, href: str) -> RasterError:
     if _PASSING.search(said):
         return passing
     return _looked_at(href, damaged) if _UNRECOGNIZED in said else damaged
+
+
+def _judged(status: int, href: str, *, gone: AssetMissing, passing: RasterUnavailable) -> RasterError:
+    """By the last status the server gave."""
+    if status in _REFUSALS and _has_expired(href):
+        return RasterUnavailable(
+            f"the link to {shown(href)} has expired; the provider is asked for a fresh one when it is tried again"
+        )
+    return gone if 400 <= status < 500 and status not in _PASSING_STATUSES else passing
 
 
 def _has_expired(href: str) -> bool:
