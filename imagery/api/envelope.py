@@ -93,7 +93,7 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
     def _refusal(self) -> str:
-        return f"The body is larger than {self.limit // 2**20} MiB; simplify the geometry."
+        return f"The body is larger than {self.limit // 2**20} MiB, the most that is taken here."
 
 
 def _request_id(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imagery.api.inputs import Instant
 from imagery.api.views import RequestView
@@ -88,6 +88,7 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"retryable": True, "dry_run": True}]})
 
+    all: bool = Field(default=False, description="Needed when nothing narrows it down: every failure of the caller's.")
     ids: Annotated[list[_Name], Field(min_length=1, max_length=MOST_REPLAYED)] | None = Field(
         default=None, description="Just these; all other fields but dry_run are left unused."
     )
@@ -103,7 +104,15 @@ class ReplayBody(BaseModel):
 
     def to_query(self) -> FailureQuery:
         """Without `ids`."""
-        return FailureQuery(**self.model_dump(exclude={"ids", "dry_run"}))
+        return FailureQuery(**self.model_dump(exclude={"all", "ids", "dry_run"}))
+
+    @model_validator(mode="after")
+    def _refuse_nothing(self) -> ReplayBody:
+        """An empty body is more likely a mistake than a wish for everything."""
+        narrowing = self.model_fields_set - {"all", "limit", "dry_run"}
+        if not self.all and all(getattr(self, name) is None for name in narrowing):
+            raise ValueError('name failures by ids or a filter, or say {"all": true}')
+        return self
 
 
 class DeletionView(BaseModel):

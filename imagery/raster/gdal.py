@@ -145,7 +145,7 @@ def _translate(error: BaseException, href: str) -> RasterError:
     passing = RasterUnavailable(f"{shown(href)} could not be read just now: {_first(error, href)}")
     statuses = [int(status) for status in _STATUS.findall(said)]
     if statuses:
-        return _of_status(statuses[-1], href, gone=gone, passing=passing)
+        return _judged(statuses[-1], href, gone=gone, passing=passing)
     if "Range downloading not supported" in said:
         return RasterUnreadable(f"{shown(href)}: its server answers no range requests, so no part of it can be read")
     if _GONE.search(said):
@@ -155,7 +155,8 @@ def _translate(error: BaseException, href: str) -> RasterError:
     return _looked_at(href, damaged) if _UNRECOGNIZED in said else damaged
 
 
-def _of_status(status: int, href: str, *, gone: RasterError, passing: RasterError) -> RasterError:
+def _judged(status: int, href: str, *, gone: AssetMissing, passing: RasterUnavailable) -> RasterError:
+    """By the last status the server gave."""
     if status in _REFUSALS and _has_expired(href):
         return RasterUnavailable(
             f"the link to {shown(href)} has expired; the provider is asked for a fresh one when it is tried again"

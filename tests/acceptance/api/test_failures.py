@@ -96,15 +96,15 @@ def test_replays_are_rate_limited_and_the_rest_is_said(open_api: Any) -> None:
     for n in range(5):
         fail(api, f"item {n}", mine)
 
-    first = ana.post("/v1/replays", json={}).json()
-    refused = ana.post("/v1/replays", json={})
+    first = ana.post("/v1/replays", json={"all": True}).json()
+    refused = ana.post("/v1/replays", json={"all": True})
     api.ticks.now += 60
 
     assert (len(first["replays"]), first["left"]) == (3, 2)
     assert first["retry_after_s"] == pytest.approx(20)
     assert refused.headers["Retry-After"] == "20"
     assert_problem(refused, 429, "throttled")
-    assert len(ana.post("/v1/replays", json={}).json()["replays"]) == 2
+    assert len(ana.post("/v1/replays", json={"all": True}).json()["replays"]) == 2
 
 
 def test_a_deleted_failure_is_gone(api: Api, ana: httpx.Client, mine: str) -> None:
@@ -190,3 +190,13 @@ def test_deletions_are_for_operators(api: Api, ana: httpx.Client, operator: http
 
     assert (seen["subscription_id"], seen["items"], seen["finished_at"]) == ("sub_gone", 3, None)
     assert_problem(ana.get("/v1/deletions"), 403, "forbidden")
+
+
+def test_replaying_everything_takes_saying_so(shared_api: Api) -> None:
+    client = shared_api.client("ana")
+
+    refused = client.post("/v1/replays", json={})
+    wanted = client.post("/v1/replays", json={"all": True, "dry_run": True})
+
+    assert (refused.status_code, wanted.status_code) == (422, 202)
+    assert "all" in refused.text
