@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pystac
 
-from imagery.errors import AssetMissing, ProviderAnswerInvalid
+from imagery.errors import ProviderAnswerInvalid
 
 logger = logging.getLogger(__name__)
 
@@ -58,19 +58,6 @@ def parse_collection(document: Mapping[str, Any], *, url: str) -> pystac.Collect
         raise ProviderAnswerInvalid(f"{url} is no STAC collection: {type(error).__name__}: {error}") from error
     collection.set_self_href(url)
     return collection
-
-
-def select_assets(item: pystac.Item, asset_keys: Sequence[str]) -> dict[str, pystac.Asset]:
-    """The assets of these keys, in this order; by key, because roles are wrong in many items of Earth Search.
-
-    Raises AssetMissing naming every key the item lacks, and those it has.
-    """
-    missing = [key for key in asset_keys if key not in item.assets]
-    if missing:
-        raise AssetMissing(
-            f"item {item.id} has no asset {', '.join(missing)}; it has {', '.join(sorted(item.assets)) or 'none'}"
-        )
-    return {key: item.assets[key] for key in asset_keys}
 
 
 def _is_1_x(document: Mapping[str, Any]) -> bool:

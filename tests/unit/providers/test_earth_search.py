@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from imagery.errors import AssetMissing, CollectionUnknown, ItemUnknown, ProviderAnswerInvalid, SettingsInvalid
+from imagery.errors import CollectionUnknown, ItemUnknown, ProviderAnswerInvalid, SettingsInvalid
 from imagery.model.aoi import Aoi
 from imagery.providers.earth_search import EarthSearch
-from imagery.providers.stac_items import select_assets
 
 from .conftest import ROOT, Api, a_page, a_search, an_aoi, an_item, next_link, square
 
@@ -248,14 +247,6 @@ def test_relative_hrefs_are_relative_to_where_the_item_says_it_lies(api: Api, pr
 def test_a_provider_cannot_make_us_open_a_local_file(api: Api, provider: EarthSearch, href: str) -> None:
     api.answers = [a_page(an_item("A", assets={"red": {"href": href}, "nir": {"href": "https://cogs.test/B08.tif"}}))]
     assert list(next(provider.search(a_search())).assets) == ["nir"]
-
-
-def test_assets_are_selected_by_key_and_a_missing_one_is_named(api: Api, provider: EarthSearch) -> None:
-    api.answers = [a_page(an_item("A"))]
-    item = next(provider.search(a_search()))
-    assert list(select_assets(item, ["red"])) == ["red"]
-    with pytest.raises(AssetMissing, match="no asset nir, scl; it has red"):
-        select_assets(item, ["nir", "red", "scl"])
 
 
 def test_an_item_is_got_by_its_id(api: Api, provider: EarthSearch) -> None:
