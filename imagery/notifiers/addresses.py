@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 import socket
 import threading
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from imagery.errors import AddressRefused
+
+logger = logging.getLogger(__name__)
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
@@ -93,7 +96,9 @@ class AddressPolicy:
         addresses = [_parse_address(host)] if _is_address(host) else self._looked_up(host, port)
         for address in addresses:
             if not self.allows(address):
-                raise _refused(f"{host} leads to {address}, which is not an address of the public internet")
+                # Where a name leads inside this network is not for those who may name any: it is in the log.
+                logger.info("webhook address refused", extra={"host": host, "address": str(address)})
+                raise _refused(f"{host} does not lead to an address of the public internet")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         shown = f"[{host}]" if ":" in host else host
         return Target(is_https=is_https, host=shown, port=port, path=path, addresses=tuple(map(str, addresses)))

@@ -161,3 +161,12 @@ def test_no_address_that_python_calls_private_passes() -> None:
     assert not [
         a for a in passed if a.is_private or a.is_loopback or a.is_link_local or a.is_multicast or a.is_reserved
     ]
+
+
+def test_a_refusal_does_not_tell_where_a_name_leads_inside() -> None:
+    policy = AddressPolicy(resolve=lambda host, port: ["10.20.30.40"])
+
+    with pytest.raises(AddressRefused, match="public internet") as refusal:
+        policy.target("https://billing.internal.example/hook")
+
+    assert "10.20.30.40" not in str(refusal.value)
