@@ -160,7 +160,7 @@ def build(
         outbox, notifier, feeds = SqliteOutbox(database), _notifier(settings), SqliteFeedStore(database)
         lookback = _lookback(settings, neighbours, feeds)
         orchestrator = _orchestrator(data_dir, neighbours, settings, workflow or read_definition())
-        admission, feeds = _admission(settings, database, clock), SqliteFeedStore(database)
+        admission = _admission(settings, database, clock)
         closing.callback(orchestrator.close, 0.0)
         deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
         subscriptions = _subscriptions(

@@ -27,7 +27,7 @@ ROWS = 1000
 """Ledger rows in one transaction: an item over a hundred thousand fields must not keep others from writing."""
 
 MAX_AREA_KM2 = 10_000.0
-"""Area of all subscriptions of one request together: their clips are in memory at the same time."""
+"""Area of all subscriptions of one request together: their clips wait in one temporary folder until all are cut."""
 
 _RANKS = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
@@ -111,10 +111,12 @@ class Asker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Wanted:
-    """A taker, and what is there already that is to be made anew."""
+    """A taker, and what its ledger says of the item so far."""
 
     taker: Taker
-    given_up: Outcome | None
+    row: Outcome | None
+    is_again: bool = False
+    """Whether the row's own work is to be made anew, not that of a later state of the item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +135,10 @@ class _Asking:
         requested = 0
         for match in piece:
             wanted = [one for one in (self._wanted(match.item, taker) for taker in match.takers) if one is not None]
-            for request in self._requests(match.item, wanted):
+            for request, group in self._requests(match.item, wanted):
                 self.asker.queue.send([request])
-                for subscription_id in request.subscription_ids:
-                    earlier = self.asker.ledger.get(subscription_id, match.item.id)
-                    row = waiting(match.item, subscription_id, request, self.now, earlier=earlier)
+                for one in group:
+                    row = waiting(match.item, one.taker.subscription_id, request, self.now, earlier=one.row)
                     self.asker.ledger.record(row)
             requested += len(wanted)
         return requested
@@ -145,20 +146,21 @@ class _Asking:
     def _wanted(self, item: pystac.Item, taker: Taker) -> _Wanted | None:
         row = self.asker.ledger.get(taker.subscription_id, item.id)
         if row is None or _is_newer(updated_at(item), row.source_updated_at):
-            return _Wanted(taker=taker, given_up=None)
+            return _Wanted(taker=taker, row=row)
         is_lost = row.status is OutcomeStatus.WAITING and self.is_lost is not None and self.is_lost(row)
-        return _Wanted(taker=taker, given_up=row) if row.reason is SkipReason.INACTIVE or is_lost else None
+        is_again = row.reason is SkipReason.INACTIVE or is_lost
+        return _Wanted(taker=taker, row=row, is_again=True) if is_again else None
 
-    def _requests(self, item: pystac.Item, wanted: Sequence[_Wanted]) -> Iterator[Request]:
+    def _requests(self, item: pystac.Item, wanted: Sequence[_Wanted]) -> Iterator[tuple[Request, list[_Wanted]]]:
         """Split by sorted id, so that the same takers give the same requests."""
-        for given_up in (False, True):
-            chosen = [one for one in wanted if (one.given_up is not None) is given_up]
+        for is_again in (False, True):
+            chosen = [one for one in wanted if one.is_again is is_again]
             for group in _groups(sorted(chosen, key=lambda one: one.taker.subscription_id), self.asker.per_request):
-                yield self._request(item, group)
+                yield self._request(item, group), group
 
     def _request(self, item: pystac.Item, group: Sequence[_Wanted]) -> Request:
         # An execution of the first request's name may have been; only another name will run.
-        earlier = [format_instant(one.given_up.updated_at) for one in group if one.given_up is not None]
+        earlier = [format_instant(one.row.updated_at) for one in group if one.is_again and one.row is not None]
         return Request.for_item(
             kind=self.kind,
             priority=_priority(self.kind, [one.taker for one in group]),

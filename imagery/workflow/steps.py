@@ -199,8 +199,10 @@ def _is_overtaken(entry: Entry, neighbours: Neighbours) -> bool:
 
 def _with_earlier_delivery(outcome: Outcome, neighbours: Neighbours) -> Outcome:
     """A changed source item that is not delivered leaves the clip of its earlier state published: the row says so."""
+    if outcome.status is OutcomeStatus.DELIVERED:
+        return outcome
     row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
-    if outcome.status is OutcomeStatus.DELIVERED or row is None or row.published_item_id is None:
+    if row is None or row.published_item_id is None:
         return outcome
     return replace(
         outcome,
