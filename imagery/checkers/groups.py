@@ -11,9 +11,12 @@ import pystac
 from shapely.geometry import box, mapping
 
 from imagery.model.aoi import Aoi
+from imagery.model.request import RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Subscription
 from imagery.ports import Provider
+from imagery.service.discovery import Asker, IsLost
+from imagery.service.joining import Joiner
 
 CELL = 0.5
 """Degrees a side of a neighbourhood: half a Sentinel-2 tile."""
@@ -43,6 +46,28 @@ class Group:
                 acquired_to=max(ends),
                 updated_since=updated_since,
             )
+        )
+
+    def ask(
+        self,
+        items: Iterable[pystac.Item],
+        *,
+        joiner: Joiner,
+        asker: Asker,
+        now: datetime,
+        is_lost: IsLost | None = None,
+    ) -> int:
+        """Ask for each of these, item by item, for the members it is for; gives how many pairs were asked for."""
+        return sum(
+            asker.ask(
+                [joiner.match_among(item, self.members, now=now)],
+                provider=self.members[0].provider,
+                collection=self.members[0].collection,
+                kind=RequestKind.UPDATE,
+                now=now,
+                is_lost=is_lost,
+            )
+            for item in items
         )
 
 

@@ -96,16 +96,10 @@ class Reconciler:
         for one in group.members:
             if one.checked_through is None and not self.looks.of(one.id):
                 self.lookback.begin(one)  # its first request was lost, before there were looks
-        requested = 0
-        for item in group.search(provider, acquired_from=now - self.window, now=now, updated_since=None):
-            requested += self.asker.ask(
-                [self.joiner.match_among(item, group.members, now=now)],
-                provider=group.members[0].provider,
-                collection=group.members[0].collection,
-                kind=RequestKind.UPDATE,
-                now=now,
-                is_lost=lambda row: self._is_lost(row, now),
-            )
+        items = group.search(provider, acquired_from=now - self.window, now=now, updated_since=None)
+        requested = group.ask(
+            items, joiner=self.joiner, asker=self.asker, now=now, is_lost=lambda row: self._is_lost(row, now)
+        )
         if requested:
             logger.warning(
                 "reconciliation found what was missing",

@@ -141,15 +141,7 @@ class UpdateChecker:
             now=now,
             updated_since=since - self.overlap if since else None,
         )
-        requested = 0
-        for item in items:
-            requested += self.asker.ask(
-                [self.joiner.match_among(item, group.members, now=now)],
-                provider=group.members[0].provider,
-                collection=group.members[0].collection,
-                kind=RequestKind.UPDATE,
-                now=now,
-            )
+        requested = group.ask(items, joiner=self.joiner, asker=self.asker, now=now)
         for one in group.members:
             self.subscriptions.mark(one.id, checked_through=now)
         return requested

@@ -13,8 +13,6 @@ from rasterio.shutil import copy
 
 from imagery.raster.clip import Clip
 
-MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-
 OVERVIEWS_ABOVE = 512
 """Pixels of the longer side from which a reader gains by overviews (and rio-cogeo asks for them)."""
 

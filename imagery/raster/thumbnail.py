@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from imagery.raster.clip import Clip
 
-MEDIA_TYPE = "image/png"
 STRETCH = (2.0, 98.0)
 """Percentiles of the AOI's own pixels that become black and white."""
 

@@ -17,7 +17,6 @@ from imagery.errors import AssetMissing, ImageryError
 from imagery.items import CutAsset, make_item, published_collection_id
 from imagery.ports import Catalog, ObjectStore
 from imagery.raster.clip import clip_each
-from imagery.raster.cog import MEDIA_TYPE
 from imagery.workflow.draft import Draft, declared_nodata
 from imagery.workflow.share import Entry, Share
 
@@ -137,7 +136,7 @@ class Cutter:
     def _put(self, draft: Draft, item: pystac.Item, picture: bytes) -> str:
         """The assets, the picture, and last the item, whose key it gives."""
         for key, path in draft.files.items():
-            self.objects.put(draft.object_key(key), path.read_bytes(), media_type=MEDIA_TYPE)
+            self.objects.put(draft.object_key(key), path.read_bytes(), media_type=pystac.MediaType.COG)
         self.objects.put(f"{draft.prefix}/thumbnail.png", picture, media_type=pystac.MediaType.PNG)
         item_key = f"{draft.prefix}/item.json"
         body = json.dumps(item.to_dict(include_self_link=False, transform_hrefs=False)).encode()

@@ -14,7 +14,7 @@ from imagery.errors import ImageryError, ObjectStoreUnavailable, RasterError
 from imagery.items import CutAsset, published_item_id
 from imagery.ports import ObjectStore
 from imagery.raster.clip import Clip
-from imagery.raster.cog import MEDIA_TYPE, encode_cog, nodata_written
+from imagery.raster.cog import encode_cog, nodata_written
 from imagery.raster.footprint import footprint
 from imagery.raster.ground import ground_resolution_m
 from imagery.raster.radiometry import Radiometry, decide
@@ -144,7 +144,6 @@ def _described(item: pystac.Item, key: str, clip: Clip, *, href: str, body: byte
     return CutAsset(
         key=key,
         href=href,
-        media_type=MEDIA_TYPE,
         body_size=len(body),
         sha256=hashlib.sha256(body).hexdigest(),
         crs=_crs_code(clip),
