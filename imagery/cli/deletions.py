@@ -9,7 +9,7 @@ import typer
 
 from imagery.cli.house import open_house
 from imagery.cli.options import AsJson, DataDir, Limit
-from imagery.cli.printing import Printer
+from imagery.cli.printing import Printer, answer_check
 from imagery.model.codec import to_dict
 from imagery.model.deletion import DeletionQuery
 
@@ -31,14 +31,13 @@ def check(
             _say_due(imagery, Printer(as_json=as_json))
             return
         report = imagery.delete_checker.run(now=imagery.clock())
-    printer = Printer(as_json=as_json)
-    printer.document(to_dict(report))
-    printer.line(
+    answer_check(
+        report,
         f"{report.ended} ended, {report.removed} removed with {report.items} items and {report.objects} objects, "
-        f"{report.begun} begun, {report.failed} not removed"
+        f"{report.begun} begun, {report.failed} not removed",
+        failed=report.failed,
+        as_json=as_json,
     )
-    if report.failed:
-        raise typer.Exit(1)
 
 
 def list_deletions(

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from imagery.model.codec import to_dict
+
 WIDE = 240
 """Columns of a table that goes to a file or another program: ids must not be broken there."""
 
@@ -58,6 +60,15 @@ class Printer:
             _console().print(table)
         else:
             typer.echo(empty)
+
+
+def answer_check(report: object, sentence: str, *, failed: int, as_json: bool) -> None:
+    """What a checker came to; the command's exit code is 1 when it could not do all of it."""
+    printer = Printer(as_json=as_json)
+    printer.document(to_dict(report))
+    printer.line(sentence)
+    if failed:
+        raise typer.Exit(1)
 
 
 def plain(value: object) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from imagery.cli.house import open_house
 from imagery.cli.options import AsJson, DataDir, Limit
-from imagery.cli.printing import Printer
+from imagery.cli.printing import Printer, answer_check
 from imagery.model.codec import to_dict
 from imagery.model.request import Request
 
@@ -37,14 +37,13 @@ def updates(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Look for what is new at every provider."""
     with open_house(data_dir) as imagery:
         report = imagery.update_checker.run(now=imagery.clock())
-    printer = Printer(as_json=as_json)
-    printer.document(to_dict(report))
-    printer.line(
+    answer_check(
+        report,
         f"{report.feeds} feeds read, {report.searched} groups searched, {report.requested} items asked for, "
-        f"{report.failed} not checked"
+        f"{report.failed} not checked",
+        failed=report.failed,
+        as_json=as_json,
     )
-    if report.failed:
-        raise typer.Exit(1)
 
 
 @check.command()
@@ -52,14 +51,13 @@ def ledger(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Compare what providers have with the ledger, and ask for what is missing; the service does so daily."""
     with open_house(data_dir) as imagery:
         report = imagery.reconciler.run(now=imagery.clock())
-    printer = Printer(as_json=as_json)
-    printer.document(to_dict(report))
-    printer.line(
+    answer_check(
+        report,
         f"{report.groups} groups compared, {report.requested} items asked for, {report.looks} looks taken up again, "
-        f"{report.failed} not compared"
+        f"{report.failed} not compared",
+        failed=report.failed,
+        as_json=as_json,
     )
-    if report.failed:
-        raise typer.Exit(1)
 
 
 def what_of(request: Request) -> str:
