@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -52,3 +54,12 @@ def assert_problem(answer: httpx.Response, status: int, name: str, *, field: str
         assert problem["field"] == field, problem
         assert problem["errors"][0]["field"] == field
     return problem
+
+
+def wait_for(look: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+    """What `look` gives, once it gives something."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +18,7 @@ from imagery.model.subscription import Priority
 from imagery.worker import Worker
 
 from .conftest import Api
-from .examples import Json, assert_problem, square, subscribe
+from .examples import Json, assert_problem, square, subscribe, wait_for
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -146,15 +144,6 @@ def test_an_owner_follows_what_went_wrong_from_failure_to_history(api: Api, ana:
     assert execution["status"] == "FAILED"
     assert execution["history"][0]["type"] == "ExecutionStarted"
     assert failure["error"] in json.dumps(execution["history"])
-
-
-def wait_for(look: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
-    """What `look` gives, once it gives something."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def test_executions_page_over_other_peoples(api: Api, ana: httpx.Client, ben: httpx.Client) -> None:
