@@ -7,6 +7,7 @@ ImageryError
 │   ├── CursorInvalid
 │   ├── DefinitionInvalid
 │   ├── FilterInvalid
+│   ├── FormulaInvalid
 │   ├── ItemInvalid
 │   ├── NotificationInvalid
 │   ├── SettingsInvalid
@@ -40,7 +41,9 @@ ImageryError
 │   ├── RasterUnavailable        could not be read now                    (retryable)
 │   ├── RasterUnreadable         not a raster we can read, or damaged
 │   ├── AssetMissing             the item has no such asset, or the file is gone
-│   └── ClipTooLarge
+│   ├── ChecksumMismatch         a file read whole is not what its item says
+│   ├── ClipTooLarge
+│   └── RadiometryContradictory  what the item says of its numbers, the numbers deny
 ├── StoreUnavailable             the database or its lock                 (retryable)
 ├── ObjectStoreUnavailable                                                (retryable)
 ├── ObjectUnknown
@@ -84,6 +87,10 @@ class DefinitionInvalid(InvalidInput):
 
 class FilterInvalid(InvalidInput):
     """A search or a CQL2 filter that cannot be answered."""
+
+
+class FormulaInvalid(InvalidInput):
+    """An index whose formula cannot be read, or names a band that is not there."""
 
 
 class ItemInvalid(InvalidInput):
@@ -236,8 +243,16 @@ class AssetMissing(RasterError):
     """The item has no such asset, or its file is gone (404) or forbidden (403)."""
 
 
+class ChecksumMismatch(RasterError):
+    """A file that was read whole, twice, is not the one whose checksum its item gives."""
+
+
 class ClipTooLarge(RasterError):
     """The window over the AOI holds more pixels than the limit."""
+
+
+class RadiometryContradictory(RasterError):
+    """What the item says of scale and offset and what its pixels show exclude each other, and neither is certain."""
 
 
 class StoreUnavailable(ImageryError):

@@ -24,6 +24,7 @@ from imagery.model.feed import FeedCursor
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
+from imagery.model.product import Product
 from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Idempotency, Priority, Subscription, SubscriptionQuery, Webhook
@@ -134,6 +135,28 @@ class LookStore(Protocol):
         self, kind: RequestKind, *, planned_before: datetime, limit: int, after: Look | None = None
     ) -> tuple[Look, ...]:
         """Up to `limit` of a kind that are not done, in the order they were planned, from behind `after`."""
+
+
+class ProductStore(Protocol):
+    """What has been made of each acquisition: which item of ours stands, and which it has taken the place of."""
+
+    def save(self, product: Product) -> None:
+        """Over what was there of this item."""
+
+    def of(self, subscription_id: str, acquisition: str) -> tuple[Product, ...]:
+        """All that were made of one acquisition, the oldest version first."""
+
+    def all_of(self, subscription_id: str) -> Iterator[Product]:
+        """Every product of a subscription, of any status."""
+
+    def expired(self, *, now: datetime, limit: int) -> tuple[Product, ...]:
+        """Up to `limit` superseded ones whose `expires_at` lies at or before now, the longest due first."""
+
+    def remove(self, product: Product) -> None:
+        """Forget it. Safe to repeat."""
+
+    def forget(self, subscription_id: str) -> None:
+        """Forget every product of a subscription. Safe to repeat."""
 
 
 class DeletionStore(Protocol):

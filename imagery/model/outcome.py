@@ -24,7 +24,13 @@ class SkipReason(StrEnum):
     """The AOI holds no pixel of the scene's valid data."""
 
     COVERAGE = "coverage"
-    """Less of the AOI holds data than the subscriber asked for."""
+    """Less of the AOI is shown than the subscriber asked for."""
+
+    UNCLEAR = "unclear"
+    """Less of the AOI is shown clear than the subscriber asked for."""
+
+    SUPERSEDED = "superseded"
+    """Another tile or processing of the same acquisition is in the product instead."""
 
     INACTIVE = "inactive"
     """The subscription was paused, ended or deleted before the work began."""
@@ -39,6 +45,9 @@ class Outcome:
     """The source item's id at the provider."""
 
     collection: str
+    acquisition: str = ""
+    """Which acquisition it is part of: the same for all tiles and processings of one datatake. Empty: not known."""
+
     status: OutcomeStatus
     acquired_at: datetime
     source_updated_at: datetime | None = None
@@ -54,10 +63,12 @@ class Outcome:
     """One sentence for a person."""
 
     numbers: dict[str, float] = field(default_factory=dict)
-    """What was measured: cloud_cover (percent), coverage (fraction), pixels, bytes."""
+    """What was measured: coverage, clear, cloud, shadow, snow, water, unknown (fractions of the AOI), cloud_cover
+    (percent), pixels, bytes."""
 
     published_item_id: str | None = None
-    """Id of our item, when delivered; stays while a changed source item is worked on, and if that is not delivered."""
+    """Id of our item, when delivered, or when superseded by one; stays while a changed source item is worked on, and if
+    that is not delivered."""
 
     published_collection: str | None = None
     request_id: str

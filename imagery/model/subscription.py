@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imagery.model.aoi import Aoi
+from imagery.model.processing import Processing
 
 
 class Priority(StrEnum):
@@ -36,10 +37,14 @@ class Filters:
     """Which acquisitions are wanted; one that fails a filter is `skipped` in the ledger, with the number."""
 
     max_cloud_cover: float | None = None
-    """Percent of the scene (STAC `eo:cloud_cover`), 0 to 100. None: any."""
+    """Percent of what the acquisition shows of the AOI, 0 to 100; of the scene (STAC `eo:cloud_cover`) where there is
+    no quality band. None: any."""
+
+    min_clear_fraction: float | None = None
+    """Least fraction of the AOI that is shown clear, 0 to 1. None: any."""
 
     min_coverage: float | None = None
-    """Least fraction of the AOI's pixels that hold data, 0 to 1. None: any that hold some."""
+    """Least fraction of the AOI that the acquisition shows, 0 to 1. None: any that shows some."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +104,7 @@ class Subscription:
     """Last instant of acquisition wanted. None: until it is deleted."""
 
     filters: Filters = field(default_factory=Filters)
+    processing: Processing = field(default_factory=Processing)
     priority: Priority = Priority.NORMAL
     """Of its updates; the first request of a subscription is always HIGH."""
 
