@@ -35,6 +35,11 @@ ImageryError
 │   ├── ProviderUnavailable      timeout, broken connection, 5xx          (retryable)
 │   ├── ProviderThrottled        429; retry_after_s when it said so       (retryable)
 │   ├── ProviderRefused          asking again is pointless
+│   │   ├── CredentialsRefused   401, 403: nothing will go until they are mended
+│   │   ├── QuotaExhausted       the provider's own quota is used up
+│   │   ├── OrderFailed          the provider could not make it
+│   │   └── OrderCanceled        somebody canceled it there
+│   ├── BudgetReached            ours for the day, in hectares or money    (retryable)
 │   ├── FeedUnsupported          it has no feed of changes; search by subscription instead
 │   └── ProviderAnswerInvalid    it answered, but not what was asked
 ├── RasterError
@@ -215,6 +220,28 @@ class ProviderThrottled(ProviderError):
 
 class ProviderRefused(ProviderError):
     """4xx, or an answer that will be the same next time."""
+
+
+class CredentialsRefused(ProviderRefused):
+    """401 or 403: the provider does not know the key, or the key may not do this. An operator has to mend it."""
+
+
+class QuotaExhausted(ProviderRefused):
+    """429 that waiting does not cure: what the contract allows is used up."""
+
+
+class OrderFailed(ProviderRefused):
+    """The provider took the order and could not make it; its own words are in the message."""
+
+
+class OrderCanceled(ProviderRefused):
+    """The order was canceled at the provider."""
+
+
+class BudgetReached(ProviderError):
+    """Our own limit for the day, in hectares or money: the order is placed when there is room again."""
+
+    retryable = True
 
 
 class FeedUnsupported(ProviderError):

@@ -22,6 +22,7 @@ from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, 
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
 from imagery.model.look import Look
+from imagery.model.order import Order, OrderQuery
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.product import Product
@@ -135,6 +136,28 @@ class LookStore(Protocol):
         self, kind: RequestKind, *, planned_before: datetime, limit: int, after: Look | None = None
     ) -> tuple[Look, ...]:
         """Up to `limit` of a kind that are not done, in the order they were planned, from behind `after`."""
+
+
+class OrderStore(Protocol):
+    """Orders placed at providers, and those about to be."""
+
+    def save(self, order: Order) -> None:
+        """Over what was there of this name. Durable when it returns."""
+
+    def get(self, name: str) -> Order | None:
+        """The order, or None."""
+
+    def by_webhook_key(self, webhook_key: str) -> Order | None:
+        """The order whose URL ends so, or None; takes the same time for either."""
+
+    def due(self, *, now: datetime, limit: int) -> tuple[Order, ...]:
+        """Up to `limit` whose `look_at` lies at or before now, the longest due first."""
+
+    def find(self, query: OrderQuery) -> Page[Order]:
+        """Newest first. Raises CursorInvalid."""
+
+    def hectares(self, day: date) -> float:
+        """Of all orders placed, or about to be, on that day (UTC)."""
 
 
 class ProductStore(Protocol):
