@@ -20,3 +20,6 @@ class Search:
 
     updated_since: datetime | None = None
     """Only items whose `updated` lies at or after this; None: all. An item without `updated` always passes."""
+
+    assets: tuple[str, ...] = ()
+    """Asset keys that all of them must have to be of use, for providers that can be asked so. Empty: not said."""

@@ -85,8 +85,15 @@ class Exchange:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
+        auth: httpx.Auth | None = None,
+        too_often: Callable[[httpx.Response, Any], ProviderError] | None = None,
     ) -> None:
+        """`auth` goes with every request (None: the client's own); `too_often` tells what a 429 means by its headers
+        and parsed body (None: wait as it says, and ask again).
+        """
+        self._auth = httpx.USE_CLIENT_DEFAULT if auth is None else auth
         self._name = name
+        self._too_often = too_often or self._throttled
         self._client = client
         self._attempts = attempts
         self._timeout_s = timeout_s
@@ -138,7 +145,7 @@ class Exchange:
     def _ask_once(self, ask: Ask) -> Answer:
         try:
             with self._client.stream(
-                ask.method, ask.url, json=ask.body, timeout=self._timeout_s, follow_redirects=False
+                ask.method, ask.url, json=ask.body, auth=self._auth, timeout=self._timeout_s, follow_redirects=False
             ) as response:
                 content = self._read(ask, response)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
@@ -171,10 +178,7 @@ class Exchange:
     def _judge(self, ask: Ask, response: httpx.Response, content: bytes) -> Answer:
         status = response.status_code
         if status == 429:
-            raise ProviderThrottled(
-                f"{self._name} says we ask too often (429); it will be asked again later",
-                retry_after_s=_retry_after_s(response.headers),
-            )
+            raise self._too_often(response, _parsed(content))
         if status == 502 and ask.pageable:
             # Earth Search says so when a page outgrows what a Lambda may return (Element84/earth-search#17).
             raise PageTooHeavy(f"{self._name} failed (502): {_words(_parsed(content))}; try again later")
@@ -191,6 +195,18 @@ class Exchange:
                 f"{self._name} answered {ask.shown} with something that is no JSON object: {_words(body)}"
             )
         return Answer(ask=ask, status=status, body=body if isinstance(body, dict) else {"description": _words(body)})
+
+    def _throttled(self, response: httpx.Response, body: Any) -> ProviderThrottled:
+        del body
+        return throttled(self._name, response)
+
+
+def throttled(name: str, response: httpx.Response) -> ProviderThrottled:
+    """The error for a 429 that waiting cures."""
+    return ProviderThrottled(
+        f"{name} says we ask too often (429); it will be asked again later",
+        retry_after_s=_retry_after_s(response.headers),
+    )
 
 
 def _parsed(content: bytes) -> Any:

@@ -1,0 +1,1 @@
+"""Planet: searched through its Data API, bought from through its Orders API."""

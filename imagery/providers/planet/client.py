@@ -1,0 +1,274 @@
+"""One account at Planet: its key, its rates, its refusals. Knows no operation's meaning."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from imagery.errors import (
+    CredentialsRefused,
+    ProviderAnswerInvalid,
+    ProviderError,
+    ProviderRefused,
+    ProviderThrottled,
+    ProviderUnavailable,
+    QuotaExhausted,
+    SettingsInvalid,
+)
+from imagery.providers.exchange import Answer, Ask, Exchange, throttled
+
+logger = logging.getLogger(__name__)
+
+PLANET_URL = "https://api.planet.com"
+
+REFUSED_FOR_S = 300.0
+"""After a 401 or 403 nothing is sent for so long: hammering with a dead key helps nobody."""
+
+QUOTED_CHARACTERS = 500
+
+
+class Operation(StrEnum):
+    """What Planet counts apart. Its documented rates a second and key are in RATES."""
+
+    DATA = "data"
+    CREATE = "create"
+    GET = "get"
+    LIST = "list"
+    DOWNLOAD = "download"
+
+
+RATES: Mapping[Operation, float] = {
+    Operation.DATA: 10.0,
+    Operation.CREATE: 3.0,
+    Operation.GET: 3.0,
+    Operation.LIST: 3.0,
+    Operation.DOWNLOAD: 5.0,
+}
+"""docs.planet.com, Orders API rate limits (2025) and Data API (2024): requests a second and API key."""
+
+
+class Pace:
+    """Lets callers through at a steady rate: each waits for its turn, in the order they came. Any thread."""
+
+    def __init__(self, rate: float, *, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._gap_s = 1.0 / rate
+        self._monotonic, self._sleep = monotonic, sleep
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Until it is this caller's turn."""
+        with self._lock:
+            now = self._monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap_s
+        if turn > now:
+            self._sleep(turn - now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How the account stands with Planet, as far as the last answers tell."""
+
+    is_refused: bool
+    why: str = ""
+    """Planet's own words."""
+
+
+class PlanetClient:
+    """Sends JSON and gives JSON. The key goes to Planet's own address only, and into no error, log or repr."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        url: str = PLANET_URL,
+        name: str = "planet",
+        client: httpx.Client | None = None,
+        timeout_s: float = 125.0,
+        attempts: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`attempts` counts the first. A `client` that is given is not closed here."""
+        if not api_key or not api_key.isascii() or not api_key.isprintable():
+            raise SettingsInvalid(
+                "Planet's API key is empty or holds characters no key has; set it anew", field="IMAGERY_PLANET_API_KEY"
+            )
+        self.name = name
+        self.url = _checked(url)
+        self._auth = httpx.BasicAuth(api_key, "")
+        self._owned = None if client else httpx.Client(headers={"User-Agent": "imagery", "Accept": "application/json"})
+        self.http = client or self._owned or httpx.Client()
+        self._exchange = Exchange(
+            name,
+            self.http,
+            attempts=attempts,
+            timeout_s=timeout_s,
+            sleep=sleep,
+            jitter=jitter,
+            monotonic=monotonic,
+            auth=self._auth,
+            too_often=self._too_often,
+        )
+        self.sleep, self._monotonic = sleep, monotonic
+        self._paces = {one: Pace(rate, monotonic=monotonic, sleep=sleep) for one, rate in RATES.items()}
+        self._lock = threading.Lock()
+        self._refused: tuple[float, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"PlanetClient(url={self.url!r})"
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        if self._owned is not None:
+            self._owned.close()
+
+    @property
+    def standing(self) -> Standing:
+        """Whether the key is taken."""
+        refused = self._refused
+        return Standing(is_refused=refused is not None, why=refused[1] if refused else "")
+
+    def ask(
+        self,
+        operation: Operation,
+        path: str,
+        *,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
+        """A JSON object; `path` is one below the root, or a link Planet gave.
+
+        Raises CredentialsRefused (without asking, for five minutes after the last), QuotaExhausted, ProviderRefused (in
+        Planet's own words, with the fields they are about), ProviderThrottled, ProviderUnavailable and
+        ProviderAnswerInvalid.
+        """
+        return self._taken(self.answer(operation, path, method=method, body=body))
+
+    def find(self, operation: Operation, path: str) -> Mapping[str, Any] | None:
+        """As `ask`; None where there is nothing (404)."""
+        answer = self.answer(operation, path)
+        return None if answer.status in (404, 410) else self._taken(answer)
+
+    def answer(
+        self, operation: Operation, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """As `ask`, with a refusal as an answer: only 401 and 403 raise."""
+        self._refuse_while_refused()
+        self.wait(operation)
+        answer = self._exchange.ask(Ask(url=self.absolute(path), method=method, body=body))
+        if answer.status in (401, 403):
+            raise self._credentials_refused(answer)
+        with self._lock:
+            self._refused = None
+        return answer
+
+    def wait(self, operation: Operation) -> None:
+        """Until one more of these may be sent."""
+        self._paces[operation].wait()
+
+    def absolute(self, path: str) -> str:
+        """Raises ProviderAnswerInvalid for a link that leads away from Planet: the key must not follow it."""
+        if path.startswith("/"):
+            return self.url + path
+        if not self.is_own(path):
+            raise ProviderAnswerInvalid(f"{self.name} gave a link to another host; it is not followed with the key")
+        return path
+
+    def is_own(self, url: str) -> bool:
+        """Whether it is at the address the key is for."""
+        ours, theirs = urlsplit(self.url), urlsplit(url)
+        return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+
+    @property
+    def auth(self) -> httpx.Auth:
+        """For requests to Planet's own address that are not JSON."""
+        return self._auth
+
+    def _taken(self, answer: Answer) -> Mapping[str, Any]:
+        if answer.is_success:
+            return answer.body
+        raise self.refusal(answer)
+
+    def refusal(self, answer: Answer) -> ProviderError:
+        """The error for a 4xx."""
+        said = words_of(answer.body)
+        if answer.status == 409 and answer.ask.method == "POST":
+            # The specification's MaxConcurrency: too many orders at once, which ends by itself.
+            return ProviderThrottled(f"{self.name} takes no more orders just now (409): {said}")
+        if "problem confirming products" in said.lower():
+            # Seen under load (planet-client-python#551); the same order is taken a little later.
+            return ProviderUnavailable(f"{self.name} could not confirm the products ({answer.status}): {said}")
+        advice = "nothing is there" if answer.status == 404 else "asking again will not help"
+        return ProviderRefused(f"{self.name} refused ({answer.status}): {said}; {advice}")
+
+    def _credentials_refused(self, answer: Answer) -> CredentialsRefused:
+        why = f"{answer.status}: {words_of(answer.body)}"
+        with self._lock:
+            self._refused = (self._monotonic() + REFUSED_FOR_S, why)
+        logger.error("the provider refuses the key", extra={"provider": self.name, "status": answer.status})
+        return self._refusal_now(why)
+
+    def _refusal_now(self, why: str) -> CredentialsRefused:
+        return CredentialsRefused(
+            f"{self.name} does not take the API key ({why}); put a valid one into IMAGERY_PLANET_API_KEY, restart, and "
+            "replay the failures"
+        )
+
+    def _refuse_while_refused(self) -> None:
+        refused = self._refused
+        if refused is not None and self._monotonic() < refused[0]:
+            raise self._refusal_now(refused[1])
+
+    def _too_often(self, response: httpx.Response, body: Any) -> ProviderError:
+        """Planet answers 429 to haste, which passes, and to a quota used up, which does not: the body tells."""
+        said = words_of(body)
+        if "quota" in said.lower():
+            return QuotaExhausted(f"{self.name}'s quota is used up (429): {said}; have it raised, then replay")
+        return throttled(self.name, response)
+
+
+def words_of(body: object) -> str:
+    """What Planet says went wrong: `general`, then each field with its messages, on one bounded line."""
+    line = " ".join("; ".join(_said(body)).split())
+    return line[:QUOTED_CHARACTERS] if line else "no reason given"
+
+
+def _said(body: object) -> Iterator[str]:
+    if not isinstance(body, Mapping):
+        yield str(body or "")[: 2 * QUOTED_CHARACTERS]
+        return
+    general = body.get("general")
+    for one in general if isinstance(general, list) else ():
+        yield _message(one)
+    fields = body.get("field")
+    for name, messages in fields.items() if isinstance(fields, Mapping) else ():
+        for one in messages if isinstance(messages, list) else (messages,):
+            yield f"{name}: {_message(one)}"
+    for name in ("message", "description", "code"):
+        if body.get(name):
+            yield str(body[name])
+
+
+def _message(one: object) -> str:
+    return str(one.get("message", one)) if isinstance(one, Mapping) else str(one)
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise SettingsInvalid(
+            f"Planet's URL must be like {PLANET_URL}: http or https, no user name, no query", field="IMAGERY_PLANET_URL"
+        )
+    return url.rstrip("/")

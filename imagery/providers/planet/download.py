@@ -1,0 +1,184 @@
+"""An order's files on disk: fetched a few at a time, gone on with where they broke off, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from imagery.errors import (
+    ChecksumMismatch,
+    ObjectStoreUnavailable,
+    ProviderAnswerInvalid,
+    ProviderError,
+    ProviderUnavailable,
+)
+from imagery.metering import Meter, meter_in_use
+from imagery.ports import Clock
+from imagery.providers.planet.client import Operation, PlanetClient
+from imagery.providers.planet.manifest import Listed, listed_as, mismatch, parse_manifest
+from imagery.providers.planet.orders import OrderReading, Result
+from imagery.providers.planet.results import manifest_of, wanted_files
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""Files under way; what Planet allows is requests a second, which the client's pace keeps."""
+
+TRIES = 4
+"""Of one file, before it is an error."""
+
+MARGIN = timedelta(minutes=2)
+"""A link this close to its end is fetched anew first."""
+
+MAX_FILE_BYTES = 4 * 2**30
+MAX_MANIFEST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloader:
+    """Fetches what an order made. Any thread."""
+
+    client: PlanetClient
+    read_order: Callable[[str], OrderReading]
+    """The order as it stands now, whose links work."""
+
+    clock: Clock
+    wait: Callable[[float], None] = field(repr=False)
+
+    def fetch(
+        self, order: OrderReading, folder: Path, *, item_ids: Sequence[str], assets: Sequence[str]
+    ) -> Mapping[tuple[str, str], Path]:
+        """(item id, asset key) → file below `folder`; what the order lacks is not in it.
+
+        May be called again on the same folder: what is there and sound is not fetched again, what broke off goes on.
+        Raises ChecksumMismatch when a file differs from the manifest twice, ProviderUnavailable, ProviderRefused.
+        """
+        fetching = _Fetching(downloader=self, order=order, folder=folder)
+        manifest = fetching.manifest()
+        wanted = wanted_files(order.results, manifest, item_ids=item_ids, assets=assets)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="planet-download") as pool:
+            jobs = {
+                key: pool.submit(fetching.file, result, listed_as(result.name, manifest))
+                for key, result in wanted.items()
+            }
+            paths = {key: job.result() for key, job in jobs.items()}
+        meter = meter_in_use() or Meter()
+        for path in paths.values():
+            meter.has_read(path.stat().st_size)
+        return paths
+
+
+@dataclass(kw_only=True)
+class _Fetching:
+    """One call of `fetch`."""
+
+    downloader: Downloader
+    order: OrderReading
+    folder: Path
+
+    def manifest(self) -> tuple[Listed, ...]:
+        """Empty when the order has none: some deliveries lack it, and then names and sizes are all there is."""
+        result = manifest_of(self.order.results)
+        if result is None:
+            logger.warning("order without a manifest", extra={"order_id": self.order.order_id})
+            return ()
+        path = self.file(result, None, max_bytes=MAX_MANIFEST_BYTES, again=True)
+        return parse_manifest(path.read_bytes())
+
+    def file(
+        self, result: Result, listed: Listed | None, *, max_bytes: int = MAX_FILE_BYTES, again: bool = False
+    ) -> Path:
+        """One result, whole and checked."""
+        path = self.folder / _file_name(result.name)
+        if path.exists() and not again and (listed is None or mismatch(path, listed) is None):
+            return path
+        said = None
+        for _ in range(2):
+            self._whole(result, path, max_bytes=max_bytes)
+            said = None if listed is None else mismatch(path, listed)
+            if said is None:
+                return path
+            path.unlink()
+        raise ChecksumMismatch(
+            f"{result.name} of order {self.order.order_id} came twice with {said}; ask Planet for the order again, and "
+            "replay the failure"
+        )
+
+    def _whole(self, result: Result, path: Path, *, max_bytes: int) -> None:
+        part = path.with_name(path.name + ".part")
+        error: ProviderError | None = None
+        for attempt in range(TRIES):
+            if attempt:
+                self.downloader.wait(min(30.0, 2.0**attempt))
+            try:
+                self._go_on(self._link(result, fresh=attempt > 0), part, max_bytes=max_bytes)
+            except ProviderUnavailable as passing:
+                error = passing
+                continue
+            except OSError as full:
+                raise ObjectStoreUnavailable(
+                    f"a file could not be set aside ({full}); make room there, or set TMPDIR"
+                ) from full
+            part.replace(path)
+            return
+        raise ProviderUnavailable(f"{result.name} could not be fetched in {TRIES} tries: {error}") from error
+
+    def _link(self, result: Result, *, fresh: bool) -> str:
+        """A URL that works; asked for anew when the one at hand has ended, is about to, or has just failed."""
+        is_ending = result.expires_at is not None and result.expires_at - MARGIN <= self.downloader.clock()
+        if result.url is None or is_ending or fresh:
+            current = self.downloader.read_order(self.order.order_id)
+            result = next((one for one in current.results if one.name == result.name), result)
+        if result.url is None:
+            raise ProviderAnswerInvalid(
+                f"{result.name} of order {self.order.order_id} has no link: it was delivered elsewhere, or not yet"
+            )
+        return result.url
+
+    def _go_on(self, url: str, part: Path, *, max_bytes: int) -> None:
+        """Fetch what is missing of a file that may have been begun. Raises ProviderUnavailable for what may pass."""
+        client = self.downloader.client
+        client.wait(Operation.DOWNLOAD)
+        have = part.stat().st_size if part.exists() else 0
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        # The token in the link is enough elsewhere; the key goes to Planet's own address and to no other.
+        auth = client.auth if client.is_own(url) else None
+        try:
+            with client.http.stream("GET", url, headers=headers, auth=auth, follow_redirects=True) as response:
+                if response.status_code == 416:
+                    part.unlink()
+                    raise ProviderUnavailable("the part that was there is longer than the file")
+                if not response.is_success:
+                    raise ProviderUnavailable(f"its server answered {response.status_code}")
+                _write(response, part, after=have if response.status_code == 206 else 0, max_bytes=max_bytes)
+        except httpx.HTTPError as error:
+            # The link is left out: it is as good as a key.
+            raise ProviderUnavailable(f"it broke off ({type(error).__name__})") from None
+
+
+def _write(response: httpx.Response, part: Path, *, after: int, max_bytes: int) -> None:
+    length = response.headers.get("content-length", "")
+    written = after
+    with part.open("r+b" if after else "wb") as file:
+        file.seek(after)
+        for chunk in response.iter_raw(2**20):
+            written += len(chunk)
+            if written > max_bytes:
+                raise ProviderAnswerInvalid(f"a file is larger than {max_bytes} bytes; it is not taken")
+            file.write(chunk)
+    if length.isdigit() and written - after < int(length):
+        raise ProviderUnavailable(f"it broke off after {written} bytes")
+
+
+def _file_name(name: str) -> str:
+    """Flat, safe and different for different results: a name comes from outside."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    tail = "".join(c if c.isalnum() or c in "._-" else "_" for c in name.rpartition("/")[2])[-120:]
+    return f"{digest}-{tail.lstrip('.')}"

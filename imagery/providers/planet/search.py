@@ -1,0 +1,124 @@
+"""Planet's Data API as a provider: what was acquired over an area, and what of it the key may order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import pystac
+import shapely
+from shapely.geometry import shape
+
+from imagery.errors import CollectionUnknown, FeedUnsupported, ItemUnknown, ProviderAnswerInvalid
+from imagery.model.search import Search
+from imagery.providers.planet.aoi import simplified
+from imagery.providers.planet.client import Operation, PlanetClient
+from imagery.providers.planet.items import item_path, to_collection, to_item
+from imagery.providers.stac_matching import Matcher
+
+logger = logging.getLogger(__name__)
+
+PAGE_SIZE = 250
+MAX_PAGES = 1000
+STAGES = ("standard", "finalized")
+"""Stages of publishing that are taken: what comes first, and what takes its place hours later. Not `preview`."""
+
+
+class PlanetSearch:
+    """A Provider whose collections are Planet's item types."""
+
+    def __init__(self, client: PlanetClient, *, stages: tuple[str, ...] = STAGES) -> None:
+        self._client = client
+        self._stages = stages
+
+    def search(self, search: Search) -> Iterator[pystac.Item]:
+        """See the port. By `published` and `updated`: items come weeks after they were acquired, and change later."""
+        matcher, seen = Matcher(search), set[str]()
+        for feature in self._features(_body(search, self._stages)):
+            item = to_item(feature, url=self._client.url)
+            # The search may ignore what it was asked, as others have been seen to.
+            if item.id not in seen and item.assets and matcher.mismatch(item.to_dict(include_self_link=False)) is None:
+                seen.add(item.id)
+                yield item
+
+    def changes(self, collection_id: str, *, since: datetime) -> Iterator[pystac.Item]:
+        """Raises FeedUnsupported: searches of Planet need an area."""
+        del since
+        raise FeedUnsupported(f"{self._client.name} has no feed of {collection_id}; its subscriptions are searched")
+
+    def get(self, collection_id: str, item_id: str) -> pystac.Item:
+        """See the port."""
+        feature = self._client.find(Operation.DATA, item_path(collection_id, item_id))
+        if feature is None:
+            raise ItemUnknown(f"{self._client.name} has no item {item_id} of {collection_id}")
+        if feature.get("id") != item_id:
+            raise ProviderAnswerInvalid(f"{self._client.name} answered with another item than {item_id}")
+        return to_item(feature, url=self._client.url)
+
+    def get_collection(self, collection_id: str) -> pystac.Collection:
+        """See the port."""
+        if collection_id in ("", ".", ".."):
+            raise CollectionUnknown(f"{collection_id!r} names no item type of {self._client.name}")
+        path = f"/data/v1/item-types/{quote(collection_id, safe='')}"
+        item_type = self._client.find(Operation.DATA, path)
+        if item_type is None:
+            raise CollectionUnknown(f"{self._client.name} has no item type {collection_id}; PSScene is one it has")
+        return to_collection(item_type, url=self._client.url)
+
+    def clear_fraction(self, collection_id: str, item_id: str, geometry: Mapping[str, Any]) -> float | None:
+        """Planet's estimate over an area (GeoJSON, EPSG:4326), 0 to 1; None where the plan does not allow asking."""
+        answer = self._client.answer(
+            Operation.DATA,
+            f"{item_path(collection_id, item_id)}/coverage",
+            method="POST",
+            body={"geometry": simplified(geometry)[0]},
+        )
+        if not answer.is_success:
+            return None
+        percent = answer.body.get("clear_percent")
+        if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
+            return None
+        return percent / 100.0
+
+    def _features(self, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        path = f"/data/v1/quick-search?_sort=published%20asc&_page_size={PAGE_SIZE}"
+        page = self._client.ask(Operation.DATA, path, method="POST", body=body)
+        asked: set[str] = set()
+        while True:
+            features = page.get("features")
+            if not isinstance(features, list):
+                raise ProviderAnswerInvalid(f"{self._client.name} answered a search without features")
+            yield from features
+            links = page.get("_links")
+            following = links.get("_next") if isinstance(links, Mapping) else None
+            if not following:
+                return
+            if following in asked or len(asked) >= MAX_PAGES:
+                raise ProviderAnswerInvalid(f"{self._client.name} pages in a circle, or without an end")
+            asked.add(following)
+            page = self._client.ask(Operation.DATA, str(following))
+
+
+def _body(search: Search, stages: tuple[str, ...]) -> dict[str, Any]:
+    """The quick-search, built by Planet's own SDK (which is imported when it is needed)."""
+    from planet import data_filter as by
+
+    filters = [
+        by.geometry_filter(dict(simplified(_searched(search))[0])),
+        by.date_range_filter("acquired", gte=search.acquired_from, lte=search.acquired_to),
+        by.permission_filter(),
+        by.string_in_filter("publishing_stage", list(stages)),
+    ]
+    if search.assets:
+        filters.append(by.and_filter([by.asset_filter([key]) for key in search.assets]))
+    if search.updated_since is not None:
+        since = [by.date_range_filter(name, gte=search.updated_since) for name in ("published", "updated")]
+        filters.append(by.or_filter(since))
+    return {"item_types": [search.collection], "filter": by.and_filter(filters)}
+
+
+def _searched(search: Search) -> dict[str, Any]:
+    return dict(shapely.geometry.mapping(shape(search.aoi.geometry)))
