@@ -22,7 +22,7 @@ from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, 
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
 from imagery.model.look import Look
-from imagery.model.order import Order, OrderQuery
+from imagery.model.order import Order, OrderQuery, OrderReading, OrderWish
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.product import Product
@@ -138,6 +138,22 @@ class LookStore(Protocol):
         """Up to `limit` of a kind that are not done, in the order they were planned, from behind `after`."""
 
 
+class OrderDesk(Protocol):
+    """Where a provider that delivers later is ordered from. Its errors are those of Provider.
+
+    Among what is refused: CredentialsRefused, QuotaExhausted.
+    """
+
+    def place(self, name: str, wish: OrderWish, *, webhook_url: str | None) -> OrderReading:
+        """Order it, whatever was ordered before. After ProviderUnavailable the order may have been placed."""
+
+    def named(self, name: str) -> OrderReading | None:
+        """The newest order of exactly this name; None: there is none, or it is so new that it is not listed yet."""
+
+    def get(self, order_id: str) -> OrderReading | None:
+        """As it stands now, with links that work; None when the provider does not know it."""
+
+
 class OrderStore(Protocol):
     """Orders placed at providers, and those about to be."""
 
@@ -152,6 +168,9 @@ class OrderStore(Protocol):
 
     def due(self, *, now: datetime, limit: int) -> tuple[Order, ...]:
         """Up to `limit` whose `look_at` lies at or before now, the longest due first."""
+
+    def of_item(self, provider: str, item_id: str) -> tuple[Order, ...]:
+        """Every order that holds it, the newest first."""
 
     def find(self, query: OrderQuery) -> Page[Order]:
         """Newest first. Raises CursorInvalid."""

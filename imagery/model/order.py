@@ -26,6 +26,52 @@ FINAL = frozenset({OrderStatus.SUCCEEDED, OrderStatus.FAILED, OrderStatus.CANCEL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderWish:
+    """What is ordered."""
+
+    collection: str
+    """The provider's word for what its items are of."""
+
+    item_ids: tuple[str, ...]
+    item_states: tuple[str, ...]
+    """Each item's `updated` (RFC 3339; empty: it does not say): a later state is another thing to buy."""
+
+    assets: tuple[str, ...]
+    aoi: dict[str, object] = field(repr=False)
+    """GeoJSON Polygon or MultiPolygon (EPSG:4326) that is cut out."""
+
+    harmonise_to: str | None = None
+    """Sensor whose colours it is fitted to, as the provider names it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One file an order made."""
+
+    name: str
+    """Path of it: bare, or below the order's id and more."""
+
+    url: str | None = field(repr=False)
+    """Where it can be fetched; as good as a key. None: not here, it was delivered elsewhere or is not ready."""
+
+    expires_at: datetime | None
+    """When the URL stops working; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderReading:
+    """An order as its provider tells of it now."""
+
+    order_id: str
+    name: str
+    status: OrderStatus
+    is_partial: bool
+    message: str
+    item_ids: tuple[str, ...]
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
     """Saved before it is placed, so that a crash in between is mended by asking the provider for its name."""
 
@@ -49,16 +95,24 @@ class Order:
     message: str = ""
     """The provider's last words about it."""
 
-    item_ids: tuple[str, ...]
+    wish: OrderWish
+    subscription_ids: tuple[str, ...]
+    """Whose AOIs it holds."""
+
     hectares: float
     """Of the AOI that is ordered, times items: what a provider bills."""
 
+    tried_at: datetime | None = None
+    """When placing it was begun last. None: never."""
+
     placed_at: datetime | None = None
+    """When it was known to be placed."""
+
     look_at: datetime | None = None
     """When it is to be read from the provider next. None: never again."""
 
     looks: int = 0
-    """How often it has been, since it was placed."""
+    """How often it has been."""
 
     created_at: datetime
     updated_at: datetime

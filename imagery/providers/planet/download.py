@@ -20,10 +20,10 @@ from imagery.errors import (
     ProviderUnavailable,
 )
 from imagery.metering import Meter, meter_in_use
+from imagery.model.order import OrderReading, Result
 from imagery.ports import Clock
 from imagery.providers.planet.client import Operation, PlanetClient
 from imagery.providers.planet.manifest import Listed, listed_as, mismatch, parse_manifest
-from imagery.providers.planet.orders import OrderReading, Result
 from imagery.providers.planet.results import manifest_of, wanted_files
 
 logger = logging.getLogger(__name__)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from imagery.errors import ProviderAnswerInvalid, ProviderRefused
-from imagery.model.order import OrderStatus
+from imagery.model.order import OrderReading, OrderStatus, OrderWish, Result
 from imagery.providers.planet.client import Operation, PlanetClient
 
 PATH = "/compute/ops/orders/v2"
@@ -39,33 +38,6 @@ _NO_EXPIRY = datetime(1, 1, 2, tzinfo=UTC)
 """Planet writes 0001-01-01 for a result that does not expire."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """One file an order made."""
-
-    name: str
-    """Path of it: bare, or below the order's id and more."""
-
-    url: str | None
-    """Where it can be fetched. None: not here, it was delivered elsewhere or is not ready."""
-
-    expires_at: datetime | None
-    """When the URL stops working; None: never."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderReading:
-    """An order as Planet tells of it now."""
-
-    order_id: str
-    name: str
-    status: OrderStatus
-    is_partial: bool
-    message: str
-    item_ids: tuple[str, ...]
-    results: tuple[Result, ...]
-
-
 def bundle_of(assets: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """(bundle, fallbacks) that hold all of these assets of a PSScene. Raises ProviderRefused when none does."""
     wanted = frozenset(assets)
@@ -78,34 +50,25 @@ def bundle_of(assets: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def order_body(
-    *,
-    name: str,
-    item_type: str,
-    item_ids: Sequence[str],
-    assets: Sequence[str],
-    aoi: Mapping[str, Any],
-    webhook_url: str | None,
-    harmonise_to: str | None = None,
-) -> dict[str, Any]:
+def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[str, Any]:
     """The request, built by Planet's own SDK (imported when needed): tools in the order Planet wants them.
 
-    `aoi` is GeoJSON of at most 1500 vertices; `harmonise_to` a target sensor (`Sentinel-2`). Raises ProviderRefused.
+    Raises ProviderRefused.
     """
     from planet import order_request as build
     from planet.exceptions import PlanetError
 
-    if not 0 < len(item_ids) <= MAX_ITEMS:
-        raise ProviderRefused(f"an order is of 1 to {MAX_ITEMS} items, not of {len(item_ids)}")
-    bundle, fallbacks = bundle_of(assets)
-    tools = [build.harmonize_tool(harmonise_to)] if harmonise_to else []
-    tools += [build.clip_tool(dict(aoi)), build.file_format_tool("COG")]
+    if not 0 < len(wish.item_ids) <= MAX_ITEMS:
+        raise ProviderRefused(f"an order is of 1 to {MAX_ITEMS} items, not of {len(wish.item_ids)}")
+    bundle, fallbacks = bundle_of(wish.assets)
+    tools = [build.harmonize_tool(wish.harmonise_to)] if wish.harmonise_to else []
+    tools += [build.clip_tool(dict(wish.aoi)), build.file_format_tool("COG")]
     try:
         return dict(
             build.build_request(
                 name,
-                [build.product(list(item_ids), bundle, item_type, list(fallbacks) or None)],
-                order_type="partial" if len(item_ids) > 1 else None,
+                [build.product(list(wish.item_ids), bundle, wish.collection, list(fallbacks) or None)],
+                order_type="partial" if len(wish.item_ids) > 1 else None,
                 tools=tools,
                 notifications=build.notifications(webhook_url=webhook_url, webhook_per_order=True)
                 if webhook_url
@@ -117,21 +80,18 @@ def order_body(
 
 
 class PlanetOrders:
-    """Places orders and reads them."""
+    """An OrderDesk."""
 
     def __init__(self, client: PlanetClient) -> None:
         self._client = client
 
-    def place(self, body: Mapping[str, Any]) -> OrderReading:
-        """Place it, whatever was placed before: see whether there is one of its `name` first.
-
-        Raises ProviderRefused with Planet's field messages, and what PlanetClient.ask raises. After ProviderUnavailable
-        the order may have been placed.
-        """
+    def place(self, name: str, wish: OrderWish, *, webhook_url: str | None) -> OrderReading:
+        """See the port. Raises ProviderRefused with Planet's field messages."""
+        body = order_body(name, wish, webhook_url=webhook_url)
         return parse_order(self._client.ask(Operation.CREATE, PATH, method="POST", body=body))
 
     def named(self, name: str) -> OrderReading | None:
-        """The newest order of exactly this name; None when Planet has none."""
+        """See the port."""
         path: str | None = f"{PATH}?{urlencode({'name': name, 'source_type': 'all'})}"
         found: list[OrderReading] = []
         for _ in range(100):
@@ -144,7 +104,7 @@ class PlanetOrders:
         return found[0] if found else None
 
     def get(self, order_id: str) -> OrderReading | None:
-        """As it stands now, with links that work; None when Planet does not know it."""
+        """See the port."""
         body = self._client.find(Operation.GET, f"{PATH}/{quote(order_id, safe='')}")
         return None if body is None else parse_order(body)
 

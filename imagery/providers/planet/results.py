@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from imagery.model.order import Result
 from imagery.providers.planet.manifest import Listed, listed_as
-from imagery.providers.planet.orders import Result
 
 MANIFEST = "manifest.json"
 

@@ -15,11 +15,12 @@ from imagery.model.codec import to_dict
 from imagery.model.deletion import DeletionQuery
 from imagery.model.event import EventQuery
 from imagery.model.failure import FailureQuery
+from imagery.model.order import OrderQuery
 from imagery.model.outcome import OutcomeQuery
 from imagery.model.paging import Page
 from imagery.model.subscription import SubscriptionQuery
 
-Query = SubscriptionQuery | OutcomeQuery | FailureQuery | EventQuery | DeletionQuery
+Query = SubscriptionQuery | OutcomeQuery | FailureQuery | EventQuery | DeletionQuery | OrderQuery
 Position = tuple[int | str, ...]
 T = TypeVar("T")
 
