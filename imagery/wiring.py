@@ -41,6 +41,7 @@ from imagery.ports import (
     Orchestrator,
     Outbox,
     ProcessingQueue,
+    ProductStore,
     Provider,
 )
 from imagery.providers.earth_search import EarthSearch
@@ -74,6 +75,7 @@ from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
+from imagery.stores.sqlite.products import SqliteProductStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow import read_definition
 from imagery.workflow.steps import Neighbours, steps
@@ -115,6 +117,7 @@ class Imagery:
     notifications: Notifications
     deliverer: Deliverer
     deletions: DeletionStore
+    products: ProductStore
     admission: Admission
     feeds_health: Callable[[], tuple[FeedHealth, ...]]
     """How the feed of each active subscription stands now."""
@@ -197,6 +200,7 @@ def build(
             push=_push(settings, neighbours, impatient, arrivals, closing.enter_context(httpx.Client())),
             delete_checker=_delete_checker(settings, neighbours, deletions, lookback.progress),
             deletions=deletions,
+            products=SqliteProductStore(database),
             notifications=Notifications(
                 events=neighbours.events, outbox=outbox, subscriptions=neighbours.subscriptions, clock=clock
             ),
