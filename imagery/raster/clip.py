@@ -19,6 +19,7 @@ from imagery.errors import ClipTooLarge, RasterError, RasterUnavailable, RasterU
 from imagery.raster.area import Geometry, inside_of, pixels_beyond, to_crs, window_of
 from imagery.raster.blocks import count_window
 from imagery.raster.gdal import open_raster, shown, translated
+from imagery.raster.reading import Reading
 
 MAX_UNAVAILABLE = 3
 """AOIs of one asset that may fail for the network, one after another, before the rest are not tried any more."""
@@ -80,17 +81,16 @@ class Clip:
         return (math.hypot(self.transform.a, self.transform.d), math.hypot(self.transform.b, self.transform.e))
 
 
-def clip(href: str, geometry: Geometry, *, nodata: float | None = None, max_pixels: int) -> Clip | None:
+def clip(href: str, geometry: Geometry, *, reading: Reading) -> Clip | None:
     """The AOI's pixels; None if the raster has no data there.
 
-    A pixel belongs to the AOI if its centre does; an AOI that holds no centre gets the pixels it touches. `nodata` is
-    used when the file declares none. An AOI across the antimeridian is one piece in a UTM raster, gives its half on a
-    raster of one side, and is ClipTooLarge on one that spans the world; a raster that counts longitudes on past 180 has
-    no data for the part given as negative.
+    A pixel belongs to the AOI if its centre does; an AOI that holds no centre gets the pixels it touches. An AOI
+    across the antimeridian is one piece in a UTM raster, gives its half on a raster of one side, and is ClipTooLarge on
+    one that spans the world; a raster that counts longitudes on past 180 has no data for the part given as negative.
 
     Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable, RasterUnreadable.
     """
-    result = clip_many(href, [geometry], nodata=nodata, max_pixels=max_pixels)[0]
+    result = clip_many(href, [geometry], reading=reading)[0]
     if isinstance(result, RasterError):
         raise result
     return result
@@ -100,12 +100,11 @@ def clip_many(
     href: str,
     geometries: Sequence[Geometry],
     *,
-    nodata: float | None = None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool = False,
 ) -> list[Clip | RasterError | None]:
     """As `clip_each`, all at once and in the order of the AOIs."""
-    found = dict(clip_each(href, geometries, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty))
+    found = dict(clip_each(href, geometries, reading=reading, keep_empty=keep_empty))
     return [found[index] for index in range(len(geometries))]
 
 
@@ -113,8 +112,7 @@ def clip_each(
     href: str,
     geometries: Sequence[Geometry],
     *,
-    nodata: float | None = None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool = False,
 ) -> Generator[tuple[int, Clip | RasterError | None]]:
     """As `clip` for each AOI, the asset opened once: (place of the AOI, what it gave), one by one in reading order.
@@ -128,7 +126,7 @@ def clip_each(
     """
     if not geometries:
         return
-    attempts = partial(_attempts, geometries, href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty)
+    attempts = partial(_attempts, geometries, href=href, reading=reading, keep_empty=keep_empty)
     failed: dict[int, RasterError] = {}
     with open_raster(href) as src:
         for index, result in attempts(src, range(len(geometries))):
@@ -153,8 +151,7 @@ def _attempts(
     pending: Sequence[int],
     *,
     href: str,
-    nodata: float | None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool,
 ) -> Iterator[tuple[int, Clip | RasterError | None]]:
     """What each of the `pending` AOIs gives."""
@@ -167,9 +164,7 @@ def _attempts(
             continue
         try:
             with translated(href):
-                result = clip_open(
-                    src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty
-                )
+                result = clip_open(src, geometries[index], href=href, reading=reading, keep_empty=keep_empty)
         except RasterError as error:
             result = error
         in_a_row = in_a_row + 1 if isinstance(result, RasterUnavailable) else 0
@@ -177,21 +172,19 @@ def _attempts(
         del result
 
 
-def clip_open(
-    src: Any, geometry: Geometry, *, href: str, nodata: float | None, max_pixels: int, keep_empty: bool = False
-) -> Clip | None:
+def clip_open(src: Any, geometry: Geometry, *, href: str, reading: Reading, keep_empty: bool = False) -> Clip | None:
     """As `clip`, from a dataset that is open already (see `open_raster`); `keep_empty` as in `clip_each`."""
     _refuse_unusable(src, href)
     aoi = to_crs(geometry, src.crs)
     window = None if aoi is None else window_of(src, aoi)
     if aoi is None or window is None:
         return None
-    _refuse_too_large(src, window, max_pixels, href)
+    _refuse_too_large(src, window, reading.max_pixels, href)
     transform = src.window_transform(window)
     inside = inside_of(aoi, transform, (int(window.height), int(window.width)))
     if not inside.any():
         return None
-    fill, declared = _nodata(src, nodata)
+    fill, declared = _nodata(src, reading.nodata)
     pixels = src.read(window=window, masked=True)
     bytes_read = count_window(src, window)
     valid = _valid(pixels, src.colorinterp, fill if declared and src.nodata is None else None)
