@@ -201,7 +201,8 @@ def _first_of(*cases: tuple[Mask, PixelClass], otherwise: PixelClass) -> NDArray
 
 
 def _any_bit(values: NDArray[np.integer], *bits: int) -> Mask:
-    found: Mask = (values & sum(1 << bit for bit in bits)) != 0
+    unsigned = values.view(f"u{values.dtype.itemsize}")
+    found: Mask = (unsigned & sum(1 << bit for bit in bits)) != 0
     return found
 
 
