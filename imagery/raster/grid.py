@@ -128,7 +128,7 @@ def read_onto(src: Any, target: Grid, *, nodata: float | None, resampling: Resam
         transform=target.transform,
         width=target.width,
         height=target.height,
-        resampling=Kernel[resampling.name],
+        resampling=Kernel[resampling.value],
         **_hidden(src, nodata),
     ) as warped:
         return warped.read(indexes=src.indexes, masked=True)
