@@ -21,7 +21,14 @@ _DATA_TYPES = frozenset(
 )
 _OTHER_DATA_TYPES = {"complex64": "cfloat32", "complex128": "cfloat64", "complex_int16": "cint16", "bool": "uint8"}
 
-_SAID_OF_BANDS = ("gsd", "unit", "raster:sampling", "raster:bits_per_sample", "classification:classes")
+_SAID_OF_BANDS = (
+    "gsd",
+    "unit",
+    "raster:sampling",
+    "raster:bits_per_sample",
+    "classification:classes",
+    "classification:bitfields",
+)
 """What may be said of a band as well as of an asset."""
 
 _MULTIHASH_SHA256 = "1220"

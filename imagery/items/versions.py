@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,20 @@ from imagery.items.checks import to_rfc3339
 from imagery.items.extensions import used_extensions
 
 _MEDIA_TYPE = "application/geo+json"
+
+
+def item_from_dict(body: Mapping[str, Any]) -> pystac.Item:
+    """An item of ours from its JSON, `body` left as it is. pystac alone warns of one that is deprecated.
+
+    That would be told to the wrong person: who supersedes an item knows. To silence a warning is to silence it in all
+    threads, so it is not given cause.
+    """
+    properties = dict(body["properties"])
+    said = properties.pop("deprecated", None)
+    item = pystac.Item.from_dict({**body, "properties": properties})
+    if said is not None:
+        item.properties["deprecated"] = said
+    return item
 
 
 def version_of(version: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pystac
 
@@ -11,6 +10,7 @@ from imagery.catalogs.sqlite.geometry import PUBLISHED
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.catalogs.sqlite.writing import Mode
 from imagery.errors import ItemExists, ItemUnknown
+from imagery.items import item_from_dict
 
 
 class SqliteCatalog:
@@ -42,13 +42,4 @@ class SqliteCatalog:
             stored = self._store.get_item(collection_id, item_id)
         except ItemUnknown:
             return None
-        return _without_warning(stored.to_dict())
-
-
-def _without_warning(body: dict[str, Any]) -> pystac.Item:
-    """pystac warns of an item that is deprecated; a publisher knows, and filters of warnings are every thread's."""
-    said = body["properties"].pop("deprecated", None)
-    item = pystac.Item.from_dict(body)
-    if said is not None:
-        item.properties["deprecated"] = said
-    return item
+        return item_from_dict(stored.to_dict())

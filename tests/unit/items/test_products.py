@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -12,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagery.errors import ItemInvalid
-from imagery.items import CutAsset, product_name, published_item_id, superseded
+from imagery.items import CutAsset, item_from_dict, product_name, published_item_id, superseded
 from imagery.model.processing import Index, Processing, Resampling
 from imagery.model.quality import Quality
 from tests.stac_validation import errors_of
-from tests.unit.test_items import SENTINEL_2, THUMBNAIL, cut, published, source_of
+from tests.unit.test_items import SENTINEL_2, THUMBNAIL, cut, published, real_items, source_of
 
 EAST: dict[str, Any] = {
     **SENTINEL_2,
@@ -332,6 +333,13 @@ def test_the_validator_knows_versions_and_expiry() -> None:
         assert errors_of({**stac, "properties": {**stac["properties"], name: value}}) != [], name
 
 
+def test_an_item_that_is_deprecated_is_read_without_a_warning() -> None:
+    stac = json_of(superseded(old_item(), successor_id="new", expires_at=EXPIRES))
+
+    assert json_of(item_from_dict(stac)) == stac
+    assert item_from_dict(json_of(old_item())).properties == old_item().properties
+
+
 def test_a_thumbnail_goes_with_every_product() -> None:
     lead = source_of(SENTINEL_2)
 
@@ -348,6 +356,37 @@ def test_a_thumbnail_goes_with_every_product() -> None:
 
     assert errors_of(stac) == []
     assert set(stac["assets"]) == {"bands", "ndvi", "thumbnail"}
+
+
+def test_products_of_real_items_of_every_collection_are_valid(shared_data: Path) -> None:
+    kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for stac in real_items(shared_data):
+        kind = (stac.get("collection"), stac["stac_version"], *sorted(stac["properties"]), *sorted(stac["assets"]))
+        kinds.setdefault(kind, stac)
+
+    wrong = {stac["id"]: errors for stac in kinds.values() if (errors := errors_of(_product_of(stac)))}
+
+    assert wrong == {}
+    assert len({stac.get("collection") for stac in kinds.values()}) >= 9
+
+
+def _product_of(stac: dict[str, Any]) -> dict[str, Any]:
+    """A superseded mosaic with all there is: a stack of every asset's first band, and an index."""
+    lead, other = source_of(stac), source_of({**stac, "id": f"{stac['id']}_other"})
+    keys = tuple(stac["assets"]) or ("data",)
+    scales = ((0.0001, -0.1), *[None] * (len(keys) - 1))
+    stack = cut("bands", band_sources=keys, band_scales=scales, scale=None, offset=None)
+    made = published(
+        lead,
+        sources=[lead, other],
+        assets=[stack, index_asset("computed")],
+        quality=QUALITY,
+        version=2,
+        predecessor="before",
+        acquisition="of the day",
+        processing=EVERYTHING,
+    )
+    return json_of(superseded(item_from_dict(made), successor_id="after", expires_at=EXPIRES))
 
 
 def test_one_source_gives_a_product_its_own_id_and_others_add_to_it() -> None:
