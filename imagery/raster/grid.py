@@ -130,8 +130,23 @@ def read_onto(src: Any, target: Grid, *, nodata: float | None, resampling: Resam
         height=target.height,
         resampling=Kernel[resampling.value],
         **_hidden(src, nodata),
+        **_scale(src, target),
     ) as warped:
         return warped.read(indexes=src.indexes, masked=True)
+
+
+def _scale(src: Any, target: Grid) -> dict[str, str]:
+    """Pixels of the grid a pixel of the source, which says how far a kernel reaches.
+
+    GDAL would take it from the sizes of the window it happens to work on, and a place would have another value in each
+    AOI that holds it.
+    """
+    if src.crs != target.crs and not (src.crs.is_projected and src.crs.linear_units == target.crs.linear_units):
+        return {}
+    ours, theirs = target.transform, src.transform
+    across = math.hypot(theirs.a, theirs.d) / math.hypot(ours.a, ours.d)
+    down = math.hypot(theirs.b, theirs.e) / math.hypot(ours.b, ours.e)
+    return {"XSCALE": repr(across), "YSCALE": repr(down)}
 
 
 def _hidden(src: Any, nodata: float | None) -> dict[str, Any]:
