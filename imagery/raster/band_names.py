@@ -66,11 +66,11 @@ def bands_of(item: pystac.Item, formula: Formula) -> dict[str, Found]:
 def _band_of(item: pystac.Item, name: str) -> Found:
     if name in item.assets and not _holds_data(name, item.assets[name]):
         raise FormulaInvalid(f"{name!r} of {item.id} is no band one can reckon with; name one of {_listed(item)}")
-    spoken = list(_spoken(item))
+    spoken = _spoken(item)
     for word in _words(item, name):
         if word in item.assets and _holds_data(word, item.assets[word]):
             return word, 1
-        of_word = [found for said, found, _ in spoken if said == word]
+        of_word = [found for said, found in spoken if said == word]
         if of_word:
             return of_word[0]
     for word in _words(item, name):
@@ -97,17 +97,18 @@ def _words_of_other(item: pystac.Item, word: str) -> Iterator[str]:
         yield from (key for key, common in _SENTINEL_2.items() if common == word)
 
 
-def _spoken(item: pystac.Item) -> Iterator[tuple[str, Found, int]]:
-    """(word, where, rank) of every band that says its name, single files before those of several, twins never first."""
+def _spoken(item: pystac.Item) -> list[tuple[str, Found]]:
+    """(word, where) of every band that has one: twins last, surface reflectance first, a file of its own before one of
+    several."""
     found = []
     for key, asset in item.assets.items():
         if not _holds_data(key, asset):
             continue
         bands = _bands(item, key, asset)
         for number, band in enumerate(bands, start=1):
-            rank = 2 * key.endswith(_JP2) + (len(bands) > 1)
+            rank = (key.endswith(_JP2), not key.endswith("_sr"), len(bands) > 1)
             found += [(word, (key, number), rank) for word in _said(band)]
-    return iter(sorted(found, key=lambda one: one[2]))
+    return [(word, where) for word, where, _ in sorted(found, key=lambda one: one[2])]
 
 
 def _said(band: Mapping[str, Any]) -> Iterable[str]:
@@ -125,7 +126,7 @@ def _bands(item: pystac.Item, key: str, asset: pystac.Asset) -> list[Mapping[str
 
 def _planet_order(item: pystac.Item, key: str) -> Sequence[str]:
     """Names of a PlanetScope analytic asset's bands; none where it is not known to be one."""
-    match = re.fullmatch(r"(?:ortho_|basic_)?analytic_([48]b)(?:_sr)?", key)
+    match = re.fullmatch(r"(?:ortho_)?analytic_([48]b)(?:_sr)?", key)
     if match is not None:
         return _PLANET[match[1]]
     # Of the older item types only this one's bare `analytic` has four bands in this order.
@@ -150,5 +151,5 @@ def _is_sentinel2(item: pystac.Item) -> bool:
 def _listed(item: pystac.Item) -> str:
     """What a formula could name, for a person."""
     keys = [key for key, asset in item.assets.items() if _holds_data(key, asset) and not key.endswith(_JP2)]
-    words = [word for word, (key, _), _ in _spoken(item) if not key.endswith(_JP2)]
+    words = [word for word, (key, _) in _spoken(item) if not key.endswith(_JP2)]
     return ", ".join(dict.fromkeys([*keys, *words])) or "no band at all"

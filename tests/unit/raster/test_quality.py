@@ -11,11 +11,10 @@ import pystac
 import pytest
 import rasterio
 import rasterio.mask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
 
@@ -23,31 +22,11 @@ from imagery.errors import RasterUnreadable
 from imagery.raster.clip import Clip, clip_many
 from imagery.raster.quality import QualityKind, clear_pixels, judge, on_grid, quality_asset
 from imagery.raster.reading import Reading
+from tests.unit.raster.made_clips import clip_of
 
 PARCELS = "fields/parcels_slovenia_over_33TWM_33TWL.geojson"
 MAIN_SET = "imagery/earthsearch_33T_2023-08"
 PLANET = "imagery/planet/harvey_20170831_CC-BY-SA"
-
-
-def clip_of(data: Any, *, width_m: float = 20.0, nodata: float = 0, declared: bool = True, **changed: Any) -> Clip:
-    """A clip whose every pixel is in the AOI and valid unless told otherwise."""
-    data = np.asarray(data)
-    data = data[np.newaxis] if data.ndim == 2 else data
-    shown = np.ones(data.shape[1:], dtype=bool)
-    fields: dict[str, Any] = {
-        "transform": Affine(width_m, 0, 500_000, 0, -width_m, 5_100_000),
-        "crs": CRS.from_epsg(32633),
-        "inside": shown,
-        "valid": shown,
-        "aoi_pixels": shown.size,
-        "valid_pixels": shown.size,
-        "scales": (1.0,) * len(data),
-        "offsets": (0.0,) * len(data),
-        "descriptions": (None,) * len(data),
-        "units": (None,) * len(data),
-        "colorinterp": (ColorInterp.gray,) * len(data),
-    }
-    return Clip(data=data, nodata=nodata, nodata_declared=declared, **{**fields, **changed})
 
 
 def udm2(**bands: Any) -> np.ndarray:
@@ -249,6 +228,7 @@ KINDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_fractions_add_up_to_one_and_clear_pixels_are_the_clear_fraction(data: st.DataObject) -> None:
     kind, bands, dtype = data.draw(KINDS)
