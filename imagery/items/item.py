@@ -20,6 +20,7 @@ from imagery.items.lineage import lineage_of, options_of
 from imagery.items.links import kept_links, source_links
 from imagery.items.measured import measured
 from imagery.items.names import product_name, published_item_id
+from imagery.items.offset import corrected_flag
 from imagery.items.properties import common_properties, is_sentinel_2
 from imagery.items.versions import sibling_link, version_of
 from imagery.model.processing import Processing
@@ -71,7 +72,7 @@ def make_item(
     properties = {
         "created": to_rfc3339(created_at),
         "updated": to_rfc3339(updated_at),
-        **measured(common_properties([one.properties for one in sources]), quality, coverage),
+        **_seen(sources, assets, quality, coverage),
         **_times(sources),
         **version_of(version),
         **_processing(sources, lineage, updated_at, software_version),
@@ -88,9 +89,8 @@ def make_item(
         collection=collection_id,
         assets={key: pystac.Asset.from_dict(asset) for key, asset in published.items()},
     )
-    item.add_links([*source_links(sources), *kept_links(*sources)])
-    if predecessor is not None:
-        item.add_link(sibling_link("predecessor-version", predecessor))
+    before = [sibling_link("predecessor-version", predecessor)] if predecessor is not None else []
+    item.add_links([*source_links(sources), *kept_links(*sources), *before])
     return item
 
 
@@ -104,6 +104,13 @@ def _checked_sources(source: pystac.Item, sources: Sequence[pystac.Item]) -> Seq
             field="/properties/imagery:source_items",
         )
     return sources
+
+
+def _seen(
+    sources: Sequence[pystac.Item], assets: Sequence[CutAsset], quality: Quality | None, coverage: float
+) -> dict[str, Any]:
+    kept = common_properties([one.properties for one in sources])
+    return {**measured(kept, quality, coverage), **corrected_flag(kept, assets)}
 
 
 def _ours(

@@ -251,6 +251,34 @@ def test_a_stacks_bands_may_be_named_by_the_file() -> None:
     assert [band["name"] for band in asset["bands"]] == ["B02", "SCL"]
 
 
+@pytest.mark.parametrize(
+    ("baseline", "said", "offset", "true"),
+    [
+        ("05.09", True, 0.0, True),
+        ("05.09", False, -0.1, False),
+        ("05.09", False, 0.0, True),
+        ("05.09", True, -0.1, False),
+        ("03.01", False, 0.0, False),
+        ("05.09", None, 0.0, None),
+        ("05.09", False, None, False),
+    ],
+)
+def test_the_flag_of_the_offset_is_that_of_the_files_and_not_the_sources(
+    baseline: str, said: bool | None, offset: float | None, true: bool | None
+) -> None:
+    flag = {} if said is None else {"earthsearch:boa_offset_applied": said}
+    source = source_of(SENTINEL_2, **{"s2:processing_baseline": baseline, **flag})
+    scale = None if offset is None else 0.0001
+
+    apart = published(source, assets=[cut("blue", scale=scale, offset=offset), index_asset()])
+    pair = None if offset is None else (0.0001, offset)
+    stack = cut("bands", band_sources=("blue",), scale=None, offset=None, band_scales=(pair,))
+    stacked = published(source, assets=[stack])
+
+    assert [stac["properties"].get("earthsearch:boa_offset_applied") for stac in (apart, stacked)] == [true, true]
+    assert errors_of(apart) == errors_of(stacked) == []
+
+
 def test_a_later_version_links_what_it_took_the_place_of() -> None:
     stac = published(source_of(SENTINEL_2), version=2, predecessor="S2A_33TWL_20230815_0_L2A--sub_1")
 
