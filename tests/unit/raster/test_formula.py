@@ -158,7 +158,7 @@ def expressions() -> st.SearchStrategy[str]:
             st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(" ".join),
             st.tuples(inner, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), inner)
             .map(lambda parts: f"({parts[0]}) {parts[1]} ({parts[2]})")
-            .map(lambda text: f"({text})"),
+            .map(lambda text: f"(1.0 * ({text}))"),
             inner.map(lambda text: f"({text})"),
             inner.map(lambda text: f"-({text})"),
             st.tuples(st.sampled_from(NAMES), st.integers(-3, 3)).map(lambda parts: f"{parts[0]}**{parts[1]}"),

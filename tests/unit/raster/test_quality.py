@@ -17,9 +17,11 @@ from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
+from shapely.geometry import Polygon, mapping
 
 from imagery.errors import RasterUnreadable
 from imagery.raster.clip import Clip, clip_many
+from imagery.raster.mask import masked
 from imagery.raster.quality import QualityKind, clear_pixels, judge, on_grid, quality_asset
 from imagery.raster.reading import Reading
 from tests.unit.raster.made_clips import clip_of
@@ -289,6 +291,34 @@ def test_a_mask_falls_on_a_grid_of_another_projection() -> None:
 
     assert on_grid(clear, utm33, utm32).all()
     assert not on_grid(clear, utm33, far).any()
+
+
+def random_fields(count: int) -> list[dict[str, Any]]:
+    """Polygons of 5 to 100 m around a point of the rasters below, in degrees."""
+    chance = np.random.default_rng(20230815)
+    fields = []
+    while len(fields) < count:
+        angles = np.sort(chance.uniform(0, 2 * np.pi, chance.integers(3, 9)))
+        reach = chance.uniform(5, 100, len(angles))
+        outline = Polygon(np.column_stack([500_200 + reach * np.cos(angles), 5_099_800 + reach * np.sin(angles)]))
+        if outline.is_valid and outline.area > 0:
+            fields.append(transform_geom("EPSG:32633", "EPSG:4326", mapping(outline)))
+    return fields
+
+
+def test_a_mask_of_all_touched_classes_loses_no_fine_pixel_at_the_edge(write_raster: Any) -> None:
+    fields = random_fields(100)
+    scl = write_raster(np.full((1, 20, 20), 4, np.uint8), nodata=0, transform=Affine(20, 0, 500_000, 0, -20, 5_100_000))
+    red = write_raster(np.full((1, 40, 40), 7, np.uint16), nodata=0)
+    seen = clip_many(str(scl), fields, reading=Reading(max_pixels=10**6, all_touched=True))
+    wanted = clip_many(str(red), fields, reading=Reading(max_pixels=10**6))
+
+    for classes, band in zip(seen, wanted, strict=True):
+        assert isinstance(classes, Clip)
+        assert isinstance(band, Clip)
+        result = masked(band, on_grid(clear_pixels(classes, QualityKind.SCL), classes, band))
+        np.testing.assert_array_equal(result.data, band.data)
+        assert result.valid_pixels == band.valid_pixels
 
 
 SCL_PARTS = {"nodata": [0], "clear": [2, 4, 5, 6, 7], "water": [6], "shadow": [3], "cloud": [8, 9, 10], "snow": [11]}
