@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pystac
@@ -55,7 +55,8 @@ def bands_of(item: pystac.Item, formula: Formula) -> dict[str, Found]:
     """Asset key and band (from 1) of every name.
 
     A name is looked for as an asset's key, then as the common name or name of a band of an asset that holds data, then
-    by its equivalents in other catalogues; JPEG 2000 twins (`-jp2`) come last.
+    by its equivalents in other catalogues, its JPEG 2000 twin (`-jp2`) after all these; and at last as the band
+    that comes nearest to it.
 
     Raises AssetMissing where the item has no such band, FormulaInvalid where the name is that of an asset without
     numbers (a thumbnail, metadata).
@@ -66,47 +67,46 @@ def bands_of(item: pystac.Item, formula: Formula) -> dict[str, Found]:
 def _band_of(item: pystac.Item, name: str) -> Found:
     if name in item.assets and not _holds_data(name, item.assets[name]):
         raise FormulaInvalid(f"{name!r} of {item.id} is no band one can reckon with; name one of {_listed(item)}")
-    spoken = _spoken(item)
-    for word in _words(item, name):
-        if word in item.assets and _holds_data(word, item.assets[word]):
-            return word, 1
-        of_word = [found for said, found in spoken if said == word]
-        if of_word:
-            return of_word[0]
-    for word in _words(item, name):
-        if word + _JP2 in item.assets:
-            return word + _JP2, 1
+    same = _same(item, name)
+    instead = [word for known in same for other in _INSTEAD.get(known, ()) for word in _same(item, other)]
+    for words in (same, instead):
+        for is_twin in (False, True):
+            found = _first_of(item, words, is_twin=is_twin)
+            if found is not None:
+                return found
     raise AssetMissing(f"{item.id} has no band {name!r}; it has {_listed(item)}")
 
 
-def _words(item: pystac.Item, name: str) -> Iterator[str]:
-    """The name itself, and what else it may be called, the nearest first."""
-    same = [name]
-    if _is_sentinel2(item):
-        keys = {word: key for key, word in _SENTINEL_2.items()}
-        same += [other for other in (_SENTINEL_2.get(name), keys.get(name)) if other is not None]
-    yield from same
-    for word in same:
-        for other in _INSTEAD.get(word, ()):
-            yield from _words_of_other(item, other)
+def _same(item: pystac.Item, name: str) -> list[str]:
+    """The name, and what else the very same band may be called."""
+    if not _is_sentinel2(item):
+        return [name]
+    keys = {word: key for key, word in _SENTINEL_2.items()}
+    return [name, *(other for other in (_SENTINEL_2.get(name), keys.get(name)) if other is not None)]
 
 
-def _words_of_other(item: pystac.Item, word: str) -> Iterator[str]:
-    yield word
-    if _is_sentinel2(item):
-        yield from (key for key, common in _SENTINEL_2.items() if common == word)
+def _first_of(item: pystac.Item, words: Sequence[str], *, is_twin: bool) -> Found | None:
+    """A JPEG 2000 twin, or else anything but one."""
+    spoken = _spoken(item)
+    for word in words:
+        key = word + _JP2 if is_twin else word
+        if key in item.assets and _holds_data(key, item.assets[key]):
+            return key, 1
+        for said, where in spoken:
+            if said == word and where[0].endswith(_JP2) == is_twin:
+                return where
+    return None
 
 
 def _spoken(item: pystac.Item) -> list[tuple[str, Found]]:
-    """(word, where) of every band that has one: twins last, surface reflectance first, a file of its own before one of
-    several."""
+    """(word, where) of every band that has one: surface reflectance first, a file of its own before one of several."""
     found = []
     for key, asset in item.assets.items():
         if not _holds_data(key, asset):
             continue
         bands = _bands(item, key, asset)
         for number, band in enumerate(bands, start=1):
-            rank = (key.endswith(_JP2), not key.endswith("_sr"), len(bands) > 1)
+            rank = (not key.endswith("_sr"), len(bands) > 1)
             found += [(word, (key, number), rank) for word in _said(band)]
     return [(word, where) for word, where, _ in sorted(found, key=lambda one: one[2])]
 
