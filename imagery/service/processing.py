@@ -16,7 +16,7 @@ from imagery.raster.area import buffered
 from imagery.raster.formula import Formula, parse_formula
 from imagery.raster.index import KNOWN, bands_of
 from imagery.raster.quality import quality_asset
-from imagery.service.specimen import resolution_m
+from imagery.service.specimen import holds_classes, resolution_m
 
 MAX_INDICES = 10
 MAX_BUFFER_M = 1000.0
@@ -141,8 +141,7 @@ def _check_index(subscription: Subscription, number: int, specimen: pystac.Item 
     try:
         bands_of(specimen, formula)
     except (FormulaInvalid, AssetMissing) as error:
-        message = f"{index.name} cannot be computed of {subscription.collection}: {error}"
-        raise FormulaInvalid(message, field=field) from error
+        raise FormulaInvalid(f"{index.name} cannot be computed: {error}", field=field) from error
 
 
 def _check_quality(subscription: Subscription, specimen: pystac.Item) -> None:
@@ -165,9 +164,12 @@ def _check_one_grid(subscription: Subscription, specimen: pystac.Item) -> None:
     if not processing.single_file or processing.resolution_m is not None:
         return
     keys: dict[float, str] = {}
+    quality = quality_asset(specimen)
     for key in subscription.assets:
         width = resolution_m(specimen, key)
-        if width is not None:
+        # Classes do not go into the file with the bands.
+        is_quality = quality is not None and key == quality[0]
+        if width is not None and not is_quality and not holds_classes(specimen, key):
             keys.setdefault(width, key)
     if len(keys) > 1:
         said = ", ".join(f"{key} {width:g} m" for width, key in sorted(keys.items()))

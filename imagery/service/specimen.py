@@ -8,20 +8,34 @@ from typing import Any
 
 import pystac
 
+_OWN_FIELDS = frozenset({"href", "type", "roles", "title", "description"})
+"""Of an asset, which pystac keeps apart."""
+
 
 def specimen_of(collection: pystac.Collection) -> pystac.Item | None:
     """None when the collection does not say what assets its items have."""
     declared = collection.extra_fields.get("item_assets") or dict.fromkeys(collection.item_assets)
     if not isinstance(declared, Mapping) or not declared:
         return None
+    # Named after the collection: errors about an item name it.
     specimen = pystac.Item(
-        id="specimen", geometry=None, bbox=None, datetime=datetime(1970, 1, 1, tzinfo=UTC), properties={}
+        id=collection.id, geometry=None, bbox=None, datetime=datetime(1970, 1, 1, tzinfo=UTC), properties={}
     )
     specimen.collection_id = collection.id
     for key, definition in declared.items():
-        fields = definition if isinstance(definition, Mapping) else {}
-        specimen.assets[str(key)] = pystac.Asset.from_dict({**fields, "href": ""})
+        specimen.assets[str(key)] = _asset(definition if isinstance(definition, Mapping) else {})
     return specimen
+
+
+def _asset(definition: Mapping[str, Any]) -> pystac.Asset:
+    """What is of no use to anybody is left out, as it would be of an item."""
+    roles, media_type = definition.get("roles"), definition.get("type")
+    return pystac.Asset(
+        href="",
+        media_type=media_type if isinstance(media_type, str) else None,
+        roles=[role for role in roles if isinstance(role, str)] if isinstance(roles, list) else None,
+        extra_fields={name: value for name, value in definition.items() if name not in _OWN_FIELDS},
+    )
 
 
 def resolution_m(specimen: pystac.Item, asset_key: str) -> float | None:
@@ -29,6 +43,13 @@ def resolution_m(specimen: pystac.Item, asset_key: str) -> float | None:
     asset = specimen.assets.get(asset_key)
     widths = set(_widths(asset.extra_fields)) if asset else set()
     return widths.pop() if len(widths) == 1 else None
+
+
+def holds_classes(specimen: pystac.Item, asset_key: str) -> bool:
+    """Whether its numbers are said to be classes."""
+    asset = specimen.assets.get(asset_key)
+    fields = asset.extra_fields if asset else {}
+    return "classification:classes" in fields or "classification:bitfields" in fields
 
 
 def _widths(fields: Mapping[str, Any]) -> Iterator[float]:

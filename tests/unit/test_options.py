@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -159,6 +162,7 @@ def test_one_file_of_assets_on_several_grids_needs_a_resolution() -> None:
     assert refused.value.field == "/processing/resolution_m"
     check(Processing(single_file=True, resolution_m=20), assets=wanted)
     check(Processing(single_file=True), assets=("red", "nir"))
+    check(Processing(single_file=True), assets=("red", "scl"))
     check(Processing(single_file=True), assets=wanted, offered=None)
 
 
@@ -183,7 +187,10 @@ def test_the_width_of_pixels_is_read_from_any_version_of_the_extensions(definiti
     assert resolution_m(specimen, "red") == 10
 
 
-@pytest.mark.parametrize("declared", [None, {}, [], "red", {"red": None}, {"red": {"gsd": "ten", "bands": [None, 3]}}])
+@pytest.mark.parametrize(
+    "declared",
+    [None, {}, [], "red", {"red": None}, {"red": {"roles": 5, "type": 7}}, {"red": {"gsd": "ten", "bands": [None, 3]}}],
+)
 def test_an_odd_collection_is_no_reason_to_stumble(declared: object) -> None:
     specimen = specimen_of(collection(declared))
     if specimen is not None:
@@ -198,3 +205,30 @@ def test_filters_outside_their_range_are_refused() -> None:
         assert refused.value.field is not None
         assert refused.value.field.startswith("/filters/")
     check(filters=replace(Filters(), min_clear_fraction=0.0))
+
+
+@pytest.mark.parametrize(
+    ("collection_id", "has_bands", "has_quality"),
+    [
+        ("sentinel-2-l2a", True, True),
+        ("sentinel-2-c1-l2a", True, True),
+        ("sentinel-2-pre-c1-l2a", True, True),
+        ("sentinel-2-l1c", True, False),
+        ("landsat-c2-l2", True, True),
+        ("naip", True, False),
+        ("sentinel-1-grd", False, False),
+        ("cop-dem-glo-30", False, False),
+    ],
+)
+def test_real_collections_are_known_for_what_they_can_give(
+    shared_data: Path, collection_id: str, has_bands: bool, has_quality: bool
+) -> None:
+    exchange = json.loads((shared_data / "api/earth_search/exchanges/03_collections_v1.json").read_text())
+    body = exchange["response"]["body"]
+    listed = (json.loads(body) if isinstance(body, str) else body)["collections"]
+    offered = next(one for one in listed if one["id"] == collection_id)["item_assets"]
+    ndvi = Processing(indices=(known_index("ndvi", field="/"),))
+
+    for wish, is_possible in ((ndvi, has_bands), (Processing(mask=True), has_quality)):
+        with nullcontext() if is_possible else pytest.raises(InvalidInput):
+            check(wish, assets=(), offered=offered)
