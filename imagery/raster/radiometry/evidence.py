@@ -37,6 +37,20 @@ STILL_IN_DARKEST = 1600
 """The darkest pixels (2 in 100) are no brighter with the offset in: a reflectance of 0.06. Haze, glint, snow, and
 deserts, where nothing is dark, say nothing."""
 
+STILL_IN_CONTRAST = 2000
+"""Half of the vegetation has nir that much above red: a canopy so dense that its red must be dark. Shrubs on bright
+soil, as bright without the offset as a forest with it, do not reach this."""
+
+SPARSE_CONTRAST = 1500
+"""Below it vegetation is so thin that the soil's brightness is counted: no word on the offset being in."""
+
+STILL_IN_BLUE_OVER_RED = 250
+"""The darkest blue is no more above the darkest red. Haze, which brightens as the offset does, lifts blue further."""
+
+APART = 700
+"""How far the darkest blue and the darkest red lie apart when the offset of 1000 is in one of them only; in light
+soil between plants red is up to 500 above blue."""
+
 
 class Verdict(StrEnum):
     """Of the pixels, on the offset of 1000."""
@@ -93,6 +107,9 @@ class Evidence:
     step: int
     """One pixel in so many, along each axis, was looked at."""
 
+    contrast: float | None
+    """Median of nir - red of the dark pixels, stored numbers; None without nir or dark pixels."""
+
     overview: int
     """Decimation of the overview they came from; 1: the full resolution."""
 
@@ -130,23 +147,37 @@ _SAYS = {
 }
 
 
-def judge(basis: Basis | None, counts: Sequence[BandCount]) -> Verdict:
-    """By the shares of dark pixels; `counts` holds one or two bands, none if no band could be read."""
+def judge(basis: Basis | None, counts: Sequence[BandCount], contrast: float | None) -> Verdict:
+    """By the shares of dark pixels; `counts` holds blue, red, or both in this order; `contrast` as in Evidence."""
     if basis is None or not counts:
         return Verdict.UNDECIDED
     least, most = min(one.below for one in counts), max(one.below for one in counts)
-    if most >= OFF_CLEAR_WATER and least <= STILL_IN_MOST:
+    apart = counts[0].darkest - counts[-1].darkest
+    if most >= OFF_CLEAR_WATER and least <= STILL_IN_MOST and abs(apart) >= APART:
         return Verdict.MIXED
-    two_bands = len(counts) > 1
-    clear, leaning, leaning_one = (
-        (OFF_CLEAR_WATER, OFF_CLEAR, OFF_CLEAR)
-        if basis is Basis.WATER
-        else (OFF_CLEAR if two_bands else OFF_CLEAR_WATER, OFF_LEANING, OFF_LEANING_ONE)
-    )
+    clear, leaning, leaning_one = _limits(basis, two_bands=len(counts) > 1)
     if least >= clear:
         return Verdict.TAKEN_OFF
     if least >= leaning or most >= leaning_one:
         return Verdict.LEANS_TAKEN_OFF
-    if most <= STILL_IN_MOST and all(one.darkest <= STILL_IN_DARKEST for one in counts):
-        return Verdict.STILL_IN if two_bands and basis is not Basis.WATER else Verdict.LEANS_STILL_IN
-    return Verdict.UNDECIDED
+    if most > STILL_IN_MOST or any(one.darkest > STILL_IN_DARKEST for one in counts):
+        return Verdict.UNDECIDED
+    return _still_in(basis, contrast, two_bands=len(counts) > 1, apart=apart)
+
+
+def _still_in(basis: Basis, contrast: float | None, *, two_bands: bool, apart: float) -> Verdict:
+    """How sure, when next to none of the dark pixels is below DARK_BELOW and the darkest are dark."""
+    if basis is Basis.WATER:
+        return Verdict.LEANS_STILL_IN if two_bands else Verdict.UNDECIDED
+    is_dense = contrast is not None and contrast >= STILL_IN_CONTRAST
+    if is_dense and two_bands and apart <= STILL_IN_BLUE_OVER_RED:
+        return Verdict.STILL_IN
+    is_sparse = contrast is not None and contrast < SPARSE_CONTRAST
+    return Verdict.LEANS_STILL_IN if is_dense or (two_bands and not is_sparse) else Verdict.UNDECIDED
+
+
+def _limits(basis: Basis, *, two_bands: bool) -> tuple[float, float, float]:
+    """Shares from which the offset was taken off for certain, seems so in every band, seems so in one."""
+    if basis is Basis.WATER:
+        return OFF_CLEAR_WATER, OFF_CLEAR, OFF_CLEAR
+    return (OFF_CLEAR if two_bands else OFF_CLEAR_WATER), OFF_LEANING, OFF_LEANING_ONE

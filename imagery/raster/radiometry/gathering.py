@@ -97,12 +97,14 @@ def _look(opened: Sequence[_Opened], near: Geometry | None) -> Evidence:
     bands = {role: seen[role] for role in _BANDS if role in seen}
     basis, dark, pixels = _dark(seen, bands)
     counts = tuple(_count(by_role[role].key, band, dark) for role, band in bands.items())
+    contrast = _contrast(seen, dark) if basis is not None else None
     view = view or View.nothing()
     return Evidence(
-        verdict=judge(basis, counts),
+        verdict=judge(basis, counts, contrast),
         basis=basis,
         pixels=pixels,
         counts=counts,
+        contrast=contrast,
         assets=tuple(by_role[role].key for role in seen),
         unread=tuple(role for role in _WANTED if role not in seen),
         window=view.window,
@@ -161,6 +163,12 @@ def _away_from_nodata(bands: Sequence[Pixels]) -> NDArray[np.bool_]:
     near = np.any([around[r : r + height, c : c + width] for r in range(3) for c in range(3)], axis=0)
     usable: NDArray[np.bool_] = ~near
     return usable
+
+
+def _contrast(seen: Mapping[str, Pixels], dark: NDArray[np.bool_]) -> float | None:
+    if "nir" not in seen or "red" not in seen:
+        return None
+    return float(np.median((seen["nir"] - seen["red"])[dark]))
 
 
 def _count(key: str, band: Pixels, dark: NDArray[np.bool_]) -> BandCount:
