@@ -235,7 +235,7 @@ def test_checks_can_be_run_by_hand(run: Run, field: Path, provider: dict[str, st
 
     assert updates["failed"] == 0
     assert (ledger["requested"], ledger["failed"]) == (0, 0)
-    assert deletions == {"ended": 0, "removed": 0, "begun": 0, "items": 0, "objects": 0, "failed": 0}
+    assert deletions == {"ended": 0, "removed": 0, "begun": 0, "items": 0, "objects": 0, "expired": 0, "failed": 0}
 
 
 def test_a_subscription_the_provider_cannot_serve_is_refused_with_the_field(
