@@ -45,6 +45,7 @@ ImageryError
 ├── RasterError
 │   ├── RasterUnavailable        could not be read now                    (retryable)
 │   ├── RasterUnreadable         not a raster we can read, or damaged
+│   │   └── RangesUnsupported    its server gives whole files only
 │   ├── AssetMissing             the item has no such asset, or the file is gone
 │   ├── ChecksumMismatch         a file read whole is not what its item says
 │   ├── ClipTooLarge
@@ -264,6 +265,10 @@ class RasterUnavailable(RasterError):
 
 class RasterUnreadable(RasterError):
     """The file is there but is no raster, or a damaged one."""
+
+
+class RangesUnsupported(RasterUnreadable):
+    """The file's server answers no range requests: it can be had whole or not at all."""
 
 
 class AssetMissing(RasterError):

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     retention: timedelta = timedelta(days=182)
     """How long a deleted or ended subscription and its data are kept."""
 
+    superseded_retention: Annotated[timedelta, Field(ge=timedelta())] = timedelta(days=30)
+    """How long an item whose source was processed anew stays reachable beside its successor."""
+
     late_arrivals: timedelta = timedelta(days=3)
     """How long after its end a subscription still takes imagery acquired before it."""
 
@@ -142,7 +145,7 @@ _OF_CLIENTS = {"IMAGERY_URL", "IMAGERY_API_KEY"}
 """Read by notebooks and scripts that call the API, not by the service."""
 
 
-_SPANS = ("feed_overlap", "reconcile_every", "reconcile_window", "look_window")
+_SPANS = ("feed_overlap", "reconcile_every", "reconcile_window", "look_window", "superseded_retention")
 
 
 def _parsed(values: dict[str, str]) -> dict[str, Any]:

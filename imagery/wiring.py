@@ -19,6 +19,7 @@ from imagery.catalogs.sqlite.app import create_app as create_stac_app
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.checkers.delete import DeleteChecker
+from imagery.checkers.expiry import Expiry
 from imagery.checkers.feed import FeedReader
 from imagery.checkers.reconcile import Reconciler
 from imagery.checkers.removal import Removal
@@ -41,6 +42,7 @@ from imagery.ports import (
     Orchestrator,
     Outbox,
     ProcessingQueue,
+    ProductStore,
     Provider,
 )
 from imagery.providers.earth_search import EarthSearch
@@ -74,6 +76,7 @@ from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
+from imagery.stores.sqlite.products import SqliteProductStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow import read_definition
 from imagery.workflow.steps import Neighbours, steps
@@ -115,6 +118,7 @@ class Imagery:
     notifications: Notifications
     deliverer: Deliverer
     deletions: DeletionStore
+    products: ProductStore
     admission: Admission
     feeds_health: Callable[[], tuple[FeedHealth, ...]]
     """How the feed of each active subscription stands now."""
@@ -162,7 +166,8 @@ def build(
         orchestrator = _orchestrator(data_dir, neighbours, settings, workflow or read_definition())
         admission = _admission(settings, database, clock)
         closing.callback(orchestrator.close, 0.0)
-        deletions, impatient = SqliteDeletionStore(database), _impatient(settings, closing)
+        deletions, products = SqliteDeletionStore(database), SqliteProductStore(database)
+        impatient = _impatient(settings, closing)
         subscriptions = _subscriptions(
             settings, neighbours, impatient, outbox=outbox, notifier=notifier, lookback=lookback
         )
@@ -195,8 +200,9 @@ def build(
             feeds=feeds,
             arrivals=arrivals,
             push=_push(settings, neighbours, impatient, arrivals, closing.enter_context(httpx.Client())),
-            delete_checker=_delete_checker(settings, neighbours, deletions, lookback.progress),
+            delete_checker=_delete_checker(settings, neighbours, deletions, products, lookback.progress),
             deletions=deletions,
+            products=products,
             notifications=Notifications(
                 events=neighbours.events, outbox=outbox, subscriptions=neighbours.subscriptions, clock=clock
             ),
@@ -282,6 +288,7 @@ def _subscriptions(
             max_aoi_vertices=settings.max_aoi_vertices,
             retention=settings.retention,
             max_per_owner=settings.max_subscriptions_per_owner,
+            max_clip_pixels=settings.max_clip_pixels,
         ),
         clock=neighbours.clock,
     )
@@ -396,13 +403,18 @@ def _push(
 
 
 def _delete_checker(
-    settings: Settings, neighbours: Neighbours, deletions: DeletionStore, progress: Progress
+    settings: Settings,
+    neighbours: Neighbours,
+    deletions: DeletionStore,
+    products: ProductStore,
+    progress: Progress,
 ) -> DeleteChecker:
     removal = Removal(
         subscriptions=neighbours.subscriptions,
         ledger=neighbours.ledger,
         failures=neighbours.failures,
         deletions=deletions,
+        products=products,
         objects=neighbours.objects,
         catalog=neighbours.catalog,
         together=neighbours.together,
@@ -414,6 +426,7 @@ def _delete_checker(
         progress=progress,
         events=neighbours.events,
         removal=removal,
+        expiry=Expiry(products=products, objects=neighbours.objects, catalog=neighbours.catalog),
         retention=settings.retention,
         late_arrivals=settings.late_arrivals,
     )

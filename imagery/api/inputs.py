@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from imagery.api.processing import EXAMPLE, FiltersBody, ProcessingBody
 from imagery.errors import SubscriptionInvalid
 from imagery.model.codec import parse_instant
+from imagery.model.processing import Processing
 from imagery.model.subscription import Filters, Priority, Subscription, SubscriptionStatus
 from imagery.service.subscriptions import NewSubscription
 
@@ -66,24 +68,6 @@ _Assets = Annotated[
 ]
 _LabelKey = Annotated[str, Field(min_length=1, max_length=64)]
 _LabelValue = Annotated[str, Field(max_length=256)]
-_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-class FiltersBody(BaseModel):
-    """Which acquisitions are wanted."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_cloud_cover: Annotated[_Number, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Percent of the scene (`eo:cloud_cover`). null: any."
-    )
-    min_coverage: Annotated[_Number, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Least fraction of the AOI's pixels that hold data. null: any that hold some."
-    )
-
-    def to_model(self) -> Filters:
-        """The value our house works with."""
-        return Filters(max_cloud_cover=self.max_cloud_cover, min_coverage=self.min_coverage)
 
 
 class WebhookBody(BaseModel):
@@ -107,7 +91,8 @@ _EXAMPLE: dict[str, Any] = {
     "collection": "sentinel-2-l2a",
     "assets": ["red", "nir"],
     "start_at": "2026-04-01T00:00:00Z",
-    "filters": {"max_cloud_cover": 40},
+    "filters": {"max_cloud_cover": 40, "min_clear_fraction": 0.7},
+    "processing": EXAMPLE,
     "labels": {"farm": "north"},
 }
 
@@ -129,6 +114,7 @@ class SubscriptionBody(BaseModel):
     start_at: Instant | None = Field(default=None, description="First instant of acquisition wanted. null: now.")
     end_at: Instant | None = Field(default=None, description="Last instant wanted. null: until it is deleted.")
     filters: FiltersBody | None = None
+    processing: ProcessingBody | None = None
     priority: Priority | None = Field(default=None, description="Of its updates. null: normal.")
     destination: str | None = Field(
         default=None, min_length=1, max_length=200, description="Prefix in the object store. null: the id alone."
@@ -142,7 +128,7 @@ class SubscriptionBody(BaseModel):
     )
 
     def to_model(self) -> NewSubscription:
-        """The value our house works with."""
+        """The value our house works with. Raises FormulaInvalid."""
         return NewSubscription(
             aoi=self.aoi,
             provider=self.provider,
@@ -150,7 +136,8 @@ class SubscriptionBody(BaseModel):
             assets=tuple(self.assets or ()),
             start_at=self.start_at,
             end_at=self.end_at,
-            filters=(self.filters or FiltersBody()).to_model(),
+            filters=(self.filters or FiltersBody()).laid_over(Filters()),
+            processing=(self.processing or ProcessingBody()).laid_over(Processing()),
             priority=self.priority or Priority.NORMAL,
             destination=self.destination,
             labels=self.labels or {},
@@ -164,40 +151,34 @@ class SubscriptionPatch(BaseModel):
     # What it does not know is passed on, for the service to say that it cannot be changed.
     model_config = ConfigDict(
         extra="allow",
-        json_schema_extra={"additionalProperties": False, "examples": [{"filters": {"max_cloud_cover": 20}}]},
+        json_schema_extra={
+            "additionalProperties": False,
+            "examples": [{"filters": {"max_cloud_cover": 20}}, {"processing": EXAMPLE}],
+        },
     )
 
     end_at: Instant | None = None
     assets: _Assets | None = None
     filters: FiltersBody | None = None
+    processing: ProcessingBody | None = None
     priority: Priority | None = None
     status: Literal["active", "paused"] | None = None
     labels: Annotated[dict[_LabelKey, _LabelValue | None], Field(max_length=2 * MAX_LABELS)] | None = None
     webhook: WebhookBody | None = None
 
     def changes_of(self, subscription: Subscription) -> dict[str, Any]:
-        """The new values of the fields that are named, laid over what the subscription has."""
+        """The new values of the fields that are named, laid over what the subscription has. Raises FormulaInvalid."""
         mergers: Mapping[str, Any] = {
             "end_at": self.end_at,
             "assets": tuple(self.assets or ()),
-            "filters": self._filters(subscription.filters),
+            "filters": self.filters.laid_over(subscription.filters) if self.filters else Filters(),
+            "processing": self.processing.laid_over(subscription.processing) if self.processing else Processing(),
             "priority": self.priority or Priority.NORMAL,
             "status": SubscriptionStatus(self.status or "active"),
             "labels": self._labels(subscription.labels),
             "webhook": self.webhook.url if self.webhook else None,
         }
         return {name: mergers.get(name) for name in self.model_fields_set}
-
-    def _filters(self, present: Filters) -> Filters:
-        if self.filters is None:
-            return Filters()
-        named = self.filters.model_fields_set
-        return Filters(
-            **{
-                name: getattr(self.filters if name in named else present, name)
-                for name in ("max_cloud_cover", "min_coverage")
-            }
-        )
 
     def _labels(self, present: Mapping[str, str]) -> dict[str, str]:
         if self.labels is None:

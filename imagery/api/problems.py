@@ -26,6 +26,7 @@ _STATUS: Mapping[type[ImageryError], int] = {
     errors.InvalidInput: 400,
     errors.AddressRefused: 422,
     errors.AoiInvalid: 422,
+    errors.FormulaInvalid: 422,
     errors.ItemInvalid: 422,
     errors.SubscriptionInvalid: 422,
     errors.SettingsInvalid: 500,

@@ -9,18 +9,12 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, Field
 
+from imagery.api.processing import FiltersView, ProcessingView
 from imagery.model.execution import Execution, ExecutionStatus, HistoryEvent
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Priority, Subscription, SubscriptionStatus, Webhook
-
-
-class FiltersView(BaseModel):
-    """Which acquisitions are wanted."""
-
-    max_cloud_cover: float | None = Field(description="Percent of the scene. null: any.")
-    min_coverage: float | None = Field(description="Least fraction of the AOI's pixels with data. null: any.")
 
 
 class WebhookView(BaseModel):
@@ -90,6 +84,7 @@ class SubscriptionView(BaseModel):
     start_at: datetime
     end_at: datetime | None
     filters: FiltersView
+    processing: ProcessingView
     priority: Priority
     destination: str | None
     labels: dict[str, str]
@@ -125,7 +120,8 @@ class SubscriptionView(BaseModel):
             bbox=subscription.aoi.bbox,
             area_km2=round(subscription.aoi.area_km2, 6),
             assets=list(subscription.assets),
-            filters=FiltersView(**_fields(subscription.filters, ("max_cloud_cover", "min_coverage"))),
+            filters=FiltersView.of(subscription.filters),
+            processing=ProcessingView.of(subscription.processing),
             webhook=WebhookView.of(webhook, with_secret=with_secret) if webhook else None,
             backfill=BackfillView.of(looks),
             remarks=list(remarks),
@@ -148,16 +144,30 @@ class OutcomeView(BaseModel):
     subscription_id: str
     item_id: str = Field(description="Of the source item, at the provider.")
     collection: str
+    acquisition: str | None = Field(
+        description="The same for all tiles and processings of one datatake, which come to one item of ours. null: "
+        "not known."
+    )
     status: OutcomeStatus
-    reason: SkipReason | None = Field(description="When skipped.")
+    reason: SkipReason | None = Field(
+        description="When skipped: `cloudy`, `unclear` and `coverage` are your filters, `outside` means no data over "
+        "the AOI, `superseded` that another tile or processing of the acquisition is in the item instead, `inactive` "
+        "that the subscription was not active."
+    )
     error: str | None = Field(description="When failed.")
     explanation: str
-    numbers: dict[str, float] = Field(description="cloud_cover (percent), coverage (fraction), pixels, bytes.")
+    numbers: dict[str, float] = Field(
+        description="What was measured: coverage, clear, cloud, shadow, snow, unknown, water (fractions of the AOI's "
+        "pixels; water is part of clear), cloud_cover (percent of what is shown), pixels, bytes, bytes_read."
+    )
     acquired_at: datetime
     source_updated_at: datetime | None
     request_id: str
     updated_at: datetime
-    item: str | None = Field(description="URL of our STAC item, when delivered.")
+    item: str | None = Field(
+        description="URL of our STAC item, when delivered, or when superseded: of the one it is in, or that is there "
+        "instead."
+    )
 
     @classmethod
     def of(cls, outcome: Outcome, *, base_url: str) -> OutcomeView:
@@ -166,7 +176,7 @@ class OutcomeView(BaseModel):
         if outcome.published_item_id is not None:
             collection = quote(outcome.published_collection or outcome.collection, safe="")
             item = f"{base_url}/stac/collections/{collection}/items/{quote(outcome.published_item_id, safe='')}"
-        return cls(**_fields(outcome, _OF_OUTCOME), item=item)
+        return cls(**_fields(outcome, _OF_OUTCOME), acquisition=outcome.acquisition or None, item=item)
 
 
 class LedgerPage(BaseModel):

@@ -1,4 +1,4 @@
-"""Ends subscriptions whose time is over, and removes those whose retention is."""
+"""Ends subscriptions whose time is over, removes those whose retention is, and items superseded long enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from imagery.checkers.expiry import Expiry
 from imagery.checkers.removal import Removal, Tally
 from imagery.errors import ImageryError, SubscriptionUnknown, VersionConflict
 from imagery.model.outcome import OutcomeStatus
@@ -32,8 +33,11 @@ class DeleteReport:
 
     items: int = 0
     objects: int = 0
+    expired: int = 0
+    """Items removed because a newer one took their place long enough ago; not among `items`."""
+
     failed: int = 0
-    """Subscriptions of which something could not be removed; the next check goes on with them."""
+    """Subscriptions and superseded items of which something could not be removed; the next check goes on with them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +60,7 @@ class DeleteChecker:
     progress: Progress
     events: EventStore
     removal: Removal
+    expiry: Expiry
     retention: timedelta
     late_arrivals: timedelta
 
@@ -82,11 +87,16 @@ class DeleteChecker:
                 items=report.items + deletion.items,
                 objects=report.objects + deletion.objects,
             )
-        logger.info("delete check finished", extra={"ended": report.ended, "removed": report.removed})
+        expired, failed = self.expiry.run(now=now)
+        report = replace(report, expired=expired, failed=report.failed + failed)
+        logger.info(
+            "delete check finished",
+            extra={"ended": report.ended, "removed": report.removed, "expired": report.expired},
+        )
         return report
 
     def due(self, *, now: datetime) -> Iterator[Due]:
-        """What `run` would do now, doing nothing: the dry run."""
+        """What `run` would do to subscriptions now, doing nothing: the dry run; `expiry.due` is that of items."""
         for subscription in self._over(now):
             yield Due(subscription=subscription, ends=True, tally=self.removal.tally(subscription.id))
         for subscription in self._removable(now):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,8 +14,18 @@ from imagery.model.deletion import Deletion
 from imagery.model.failure import FailureQuery
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
+from imagery.model.product import Product, ProductStatus
 from imagery.model.subscription import Subscription, SubscriptionStatus
-from imagery.ports import Catalog, DeletionStore, FailureStore, Ledger, ObjectStore, SubscriptionStore, Together
+from imagery.ports import (
+    Catalog,
+    DeletionStore,
+    FailureStore,
+    Ledger,
+    ObjectStore,
+    ProductStore,
+    SubscriptionStore,
+    Together,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,31 +38,42 @@ BATCH = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """What a ledger says there is of a subscription."""
+    """What its products and its ledger say there is of a subscription."""
 
     acquisitions: int = 0
     items: int = 0
+    """Published ones, superseded ones that are still reachable among them."""
+
     bytes: int = 0
     waiting: int = 0
 
-    def plus(self, outcome: Outcome) -> Tally:
-        """With one more row."""
+    def plus(self, outcome: Outcome, *, has_product: bool) -> Tally:
+        """With one more row; the item and the bytes of one that has a product were counted with that."""
+        own = int(not has_product)
         return Tally(
             acquisitions=self.acquisitions + 1,
-            items=self.items + (outcome.published_item_id is not None),
-            bytes=self.bytes + int(outcome.numbers.get("bytes", 0)),
+            items=self.items + own * (outcome.published_item_id is not None),
+            bytes=self.bytes + own * int(outcome.numbers.get("bytes", 0)),
             waiting=self.waiting + (outcome.status is OutcomeStatus.WAITING),
         )
+
+    def plus_product(self, product: Product) -> Tally:
+        """With one more product; one in the making is no item yet."""
+        if product.status is ProductStatus.MAKING:
+            return self
+        size = int(product.numbers.get("bytes", 0))
+        return replace(self, items=self.items + 1, bytes=self.bytes + size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """Items first, so that nobody finds one whose objects are gone; the ledger, which names them, and the row last."""
+    """Items first, so that nobody finds one whose objects are gone; what names them, and the row, last."""
 
     subscriptions: SubscriptionStore
     ledger: Ledger
     failures: FailureStore
     deletions: DeletionStore
+    products: ProductStore
     objects: ObjectStore
     catalog: Catalog
     together: Together
@@ -64,8 +85,8 @@ class Removal:
         """Remove what there is; None if it was changed this moment, restored for one, and stays.
 
         The first thing written is the status DELETING, over the version that was read: from then on nobody can restore
-        it, and work under way for it undoes itself. While some may be, all is removed but the row and the ledger, and
-        `finished_at` is None: a later call sweeps again and comes to the end.
+        it, and work under way for it undoes itself. While some may be, all is removed but the row, the ledger and
+        the products, and `finished_at` is None: a later call sweeps again and comes to the end.
         """
         deletion = self._begun(subscription, now)
         if deletion is None:
@@ -84,6 +105,7 @@ class Removal:
         finished = replace(deletion, finished_at=now)
         with self.together():
             self.ledger.remove(subscription.id)
+            self.products.forget(subscription.id)
             self.deletions.save(finished)
             self.subscriptions.remove(subscription.id)
         logger.info(
@@ -93,10 +115,13 @@ class Removal:
         return finished
 
     def tally(self, subscription_id: str) -> Tally:
-        """What there is of it, by its ledger."""
-        tally = Tally()
+        """What there is of it, by its products and its ledger."""
+        tally, names = Tally(), set()
+        for product in self.products.all_of(subscription_id):
+            names.add(product.item_id)
+            tally = tally.plus_product(product)
         for outcome in self._outcomes(subscription_id):
-            tally = tally.plus(outcome)
+            tally = tally.plus(outcome, has_product=outcome.published_item_id in names)
         return tally
 
     def _begun(self, subscription: Subscription, now: datetime) -> Deletion | None:
@@ -130,18 +155,22 @@ class Removal:
         return now - deletion.began_at >= AT_REST
 
     def _retract_items(self, subscription_id: str) -> Tally:
-        """Every row of the ledger names an item that was published, or never was: retracting asks for neither."""
+        """Every item that was ever published for it, or never was: retracting asks for neither."""
+        products = self.products.all_of(subscription_id)
+        while made := list(islice(products, BATCH)):
+            self._retract((product.collection_id, product.item_id) for product in made)
         outcomes = self._outcomes(subscription_id)
-        tally = Tally()
-        while batch := list(islice(outcomes, BATCH)):
-            for source in {outcome.collection for outcome in batch}:
-                self.catalog.retract(
-                    published_collection_id(source),
-                    [published_item_id(o.item_id, subscription_id) for o in batch if o.collection == source],
-                )
-            for outcome in batch:
-                tally = tally.plus(outcome)
-        return tally
+        while rows := list(islice(outcomes, BATCH)):
+            self._retract(name for row in rows for name in _names(row))
+        return self.tally(subscription_id)
+
+    def _retract(self, names: Iterable[tuple[str, str]]) -> None:
+        """(our collection's id, our item's id) of each."""
+        by_collection: dict[str, list[str]] = {}
+        for collection_id, item_id in names:
+            by_collection.setdefault(collection_id, []).append(item_id)
+        for collection_id, item_ids in by_collection.items():
+            self.catalog.retract(collection_id, list(dict.fromkeys(item_ids)))
 
     def _outcomes(self, subscription_id: str) -> Iterator[Outcome]:
         query = OutcomeQuery(subscription_id=subscription_id, limit=BATCH)
@@ -161,8 +190,16 @@ class Removal:
         return forgotten
 
 
+def _names(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """What a row says was published, and what an item was called before products were kept."""
+    derived = published_collection_id(outcome.collection)
+    if outcome.published_item_id is not None:
+        yield outcome.published_collection or derived, outcome.published_item_id
+    yield derived, published_item_id(outcome.item_id, outcome.subscription_id)
+
+
 def _grown(deletion: Deletion, tally: Tally, *, objects: int) -> Deletion:
-    """What the ledger says never shrinks, even where it went before the row did."""
+    """What was counted never shrinks, even where what says so went before the row did."""
     return replace(
         deletion,
         acquisitions=max(deletion.acquisitions, tally.acquisitions),

@@ -25,7 +25,7 @@ def check(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """End subscriptions whose time is over, and remove those whose retention is."""
+    """End subscriptions whose time is over, remove those whose retention is, and items superseded long enough."""
     with open_house(data_dir) as imagery:
         if dry_run:
             _say_due(imagery, Printer(as_json=as_json))
@@ -34,7 +34,7 @@ def check(
     answer_check(
         report,
         f"{report.ended} ended, {report.removed} removed with {report.items} items and {report.objects} objects, "
-        f"{report.begun} begun, {report.failed} not removed",
+        f"{report.begun} begun, {report.expired} superseded items removed, {report.failed} not removed",
         failed=report.failed,
         as_json=as_json,
     )
@@ -72,6 +72,12 @@ def _say_due(imagery: Imagery, printer: Printer) -> None:
         }
         for one in due
     ]
-    printer.document({"dry_run": True, "due": rows})
+    expired = imagery.delete_checker.expiry.due(now=imagery.clock(), limit=MOST_SHOWN)
+    printer.document({"dry_run": True, "due": rows, "expired": [to_dict(product) for product in expired]})
     names = ("subscription_id", "owner", "status", "would", "acquisitions", "items", "bytes")
-    printer.table(names, [[row[name] for name in names] for row in rows], empty="Nothing is due.")
+    printer.table(names, [[row[name] for name in names] for row in rows], empty="No subscription is due.")
+    printer.table(
+        ("superseded item", "subscription_id", "by", "expired"),
+        [(one.item_id, one.subscription_id, one.successor, one.expires_at) for one in expired],
+        empty="No superseded item is due.",
+    )

@@ -14,8 +14,20 @@ from imagery.cli.aoi_file import read_aoi
 from imagery.cli.group import report
 from imagery.cli.options import AsJson, parse_end, parse_list, parse_start
 from imagery.cli.printing import Printer, percent
+from imagery.cli.processing import (
+    Harmonise,
+    Indices,
+    Kernel,
+    Mask,
+    MaxCloudCover,
+    MinClear,
+    MinCoverage,
+    Resolution,
+    parse_indices,
+)
 from imagery.errors import InvalidInput
 from imagery.model.outcome import OutcomeStatus
+from imagery.model.processing import Processing, Resampling
 from imagery.model.subscription import Filters
 
 if TYPE_CHECKING:
@@ -33,8 +45,14 @@ def demo(
     assets: Annotated[str | None, typer.Option("--assets", help="As red,nir; else all that every scene has.")] = None,
     start: Annotated[str | None, typer.Option("--start", help="First acquisition; else the first scene's.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Last acquisition; else the last scene's.")] = None,
-    max_cloud_cover: Annotated[float | None, typer.Option(min=0, max=100, help="Percent of the scene.")] = None,
-    min_coverage: Annotated[float | None, typer.Option(min=0, max=1, help="Fraction of the area with data.")] = None,
+    max_cloud_cover: MaxCloudCover = None,
+    min_clear: MinClear = None,
+    min_coverage: MinCoverage = None,
+    mask: Mask = False,
+    harmonise: Harmonise = False,
+    index: Indices = None,
+    resolution: Resolution = None,
+    resampling: Kernel = Resampling.NEAREST,
     state_dir: Annotated[Path, typer.Option("--state-dir", help="Where it keeps everything.")] = Path("imagery-demo"),
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Preferred; a free one if taken.")] = 8080,
     stay: Annotated[bool | None, typer.Option("--stay/--no-stay", help="Serve on; as usual with a terminal.")] = None,
@@ -59,7 +77,14 @@ def demo(
         assets=parse_list(assets),
         start_at=parse_start(start),
         end_at=parse_end(end),
-        filters=Filters(max_cloud_cover=max_cloud_cover, min_coverage=min_coverage),
+        filters=Filters(max_cloud_cover=max_cloud_cover, min_clear_fraction=min_clear, min_coverage=min_coverage),
+        processing=Processing(
+            mask=mask,
+            harmonise=harmonise,
+            indices=parse_indices(index),
+            resolution_m=resolution,
+            resampling=resampling,
+        ),
         port=port,
         fresh=fresh,
     )
@@ -101,13 +126,14 @@ def _follow(running: Demo) -> Progress:
 
 def _print(printer: Printer, running: Demo, summary: Summary) -> None:
     printer.table(
-        ("date", "item", "status", "cloud", "coverage", "why not"),
+        ("date", "item", "status", "cloud", "clear", "coverage", "why not"),
         [
             (
                 f"{row.acquired_at:%Y-%m-%d}",
                 row.item_id,
                 row.status,
                 "-" if row.cloud_cover is None else f"{row.cloud_cover:.1f} %",
+                percent(row.clear),
                 percent(row.coverage),
                 "" if row.status is OutcomeStatus.DELIVERED else row.explanation,
             )

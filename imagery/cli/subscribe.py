@@ -14,10 +14,25 @@ from imagery.cli.group import report
 from imagery.cli.house import open_house
 from imagery.cli.options import AsJson, DataDir, parse_end, parse_labels, parse_list, parse_start
 from imagery.cli.printing import Printer
+from imagery.cli.processing import (
+    AllTouched,
+    Buffer,
+    Harmonise,
+    Indices,
+    Kernel,
+    Mask,
+    MaxCloudCover,
+    MinClear,
+    MinCoverage,
+    Resolution,
+    SingleFile,
+    parse_indices,
+)
 from imagery.cli.subscriptions import as_document, facts
 from imagery.errors import AlreadyRunning
 from imagery.model.access import Caller
 from imagery.model.outcome import OutcomeStatus
+from imagery.model.processing import Processing, Resampling
 from imagery.model.subscription import Filters, Priority, Subscription
 
 if TYPE_CHECKING:
@@ -39,8 +54,17 @@ def create(
     assets: Annotated[str | None, typer.Option("--assets", help="Asset keys, as red,nir; else the usual ones.")] = None,
     start: Annotated[str | None, typer.Option("--start", help="First acquisition: date or instant; else now.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Last acquisition; else it goes on.")] = None,
-    max_cloud_cover: Annotated[float | None, typer.Option(min=0, max=100, help="Percent of the scene.")] = None,
-    min_coverage: Annotated[float | None, typer.Option(min=0, max=1, help="Fraction of the area with data.")] = None,
+    max_cloud_cover: MaxCloudCover = None,
+    min_clear: MinClear = None,
+    min_coverage: MinCoverage = None,
+    mask: Mask = False,
+    harmonise: Harmonise = False,
+    all_touched: AllTouched = False,
+    buffer: Buffer = 0.0,
+    index: Indices = None,
+    resolution: Resolution = None,
+    resampling: Kernel = Resampling.NEAREST,
+    single_file: SingleFile = False,
     priority: Annotated[Priority, typer.Option("--priority", help="Of its updates.")] = Priority.NORMAL,
     destination: Annotated[str | None, typer.Option("--destination", help="Prefix of its objects.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", help="name=value, repeatable.")] = None,
@@ -61,7 +85,17 @@ def create(
         assets=parse_list(assets),
         start_at=parse_start(start),
         end_at=parse_end(end),
-        filters=Filters(max_cloud_cover=max_cloud_cover, min_coverage=min_coverage),
+        filters=Filters(max_cloud_cover=max_cloud_cover, min_clear_fraction=min_clear, min_coverage=min_coverage),
+        processing=Processing(
+            mask=mask,
+            harmonise=harmonise,
+            all_touched=all_touched,
+            buffer_m=buffer,
+            indices=parse_indices(index),
+            resolution_m=resolution,
+            resampling=resampling,
+            single_file=single_file,
+        ),
         priority=priority,
         destination=destination,
         labels=parse_labels(label),

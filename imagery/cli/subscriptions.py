@@ -12,6 +12,7 @@ import typer
 from imagery.cli.house import OPERATOR, open_house
 from imagery.cli.options import AsJson, DataDir, Limit
 from imagery.cli.printing import Printer, percent
+from imagery.cli.processing import processing_facts
 from imagery.model.codec import to_dict
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
@@ -94,9 +95,12 @@ def ledger(
     printer = Printer(as_json=as_json)
     printer.document({"outcomes": [to_dict(outcome) for outcome in found]})
     printer.table(
-        ("acquired", "item", "status", "reason", "coverage", "explanation"),
+        ("acquired", "item", "status", "reason", "coverage", "clear", "explanation"),
         [
-            (o.acquired_at, o.item_id, o.status, _reason(o), percent(o.numbers.get("coverage")), o.explanation)
+            (
+                *(o.acquired_at, o.item_id, o.status, _reason(o)),
+                *(percent(o.numbers.get("coverage")), percent(o.numbers.get("clear")), o.explanation),
+            )
             for o in found
         ],
         empty="No acquisition is known yet.",
@@ -154,7 +158,9 @@ def facts(subscription: Subscription) -> dict[str, object]:
         "from": subscription.start_at,
         "until": subscription.end_at,
         "max cloud cover": None if filters.max_cloud_cover is None else f"{filters.max_cloud_cover:g} %",
+        "min clear": None if filters.min_clear_fraction is None else percent(filters.min_clear_fraction),
         "min coverage": None if filters.min_coverage is None else percent(filters.min_coverage),
+        **processing_facts(subscription.processing),
         "webhook": _webhook(subscription),
         "labels": ", ".join(f"{name}={value}" for name, value in subscription.labels.items()) or None,
         "checked through": subscription.checked_through,
@@ -179,10 +185,10 @@ def _show_days(
             OPERATOR, subscription_id, first=first.date() if first else None, last=last.date() if last else None
         )
     printer = Printer(as_json=as_json)
-    printer.document({"days": [to_dict(day) for day in found]})
+    printer.document({"days": [{**to_dict(day), "images": day.images, "counts": day.counts} for day in found]})
     printer.table(
-        ("day", "status", "acquisitions", "explanation"),
-        [(day.date, day.status, len(day.outcomes), day.explanation) for day in found],
+        ("day", "status", "images", "acquisitions", "explanation"),
+        [(day.date, day.status, day.images, len(day.outcomes), day.explanation) for day in found],
         empty="No such day.",
     )
 

@@ -39,10 +39,13 @@ class Row:
 
     explanation: str
     cloud_cover: float | None
-    """Percent of the scene."""
+    """Percent of what is shown of the AOI; of the scene where there is no quality band."""
+
+    clear: float | None
+    """Fraction of the AOI that is shown clear; None where there is no quality band."""
 
     coverage: float | None
-    """Fraction of the AOI that holds data."""
+    """Fraction of the AOI that is shown."""
 
     published_item_id: str | None
 
@@ -117,6 +120,7 @@ def to_document(demo: Demo, summary: Summary) -> dict[str, Any]:
             "reason": row.reason,
             "explanation": row.explanation,
             "cloud_cover": row.cloud_cover,
+            "clear": row.clear,
             "coverage": row.coverage,
             "published_item": row.published_item_id,
         }
@@ -149,6 +153,7 @@ def _rows(demo: Demo) -> Iterator[Row]:
             reason=outcome.reason or outcome.error,
             explanation=outcome.explanation,
             cloud_cover=_cloud_cover(demo, outcome),
+            clear=outcome.numbers.get("clear"),
             coverage=outcome.numbers.get("coverage"),
             published_item_id=outcome.published_item_id,
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from imagery.errors import InvalidInput
-from imagery.model.codec import format_instant, parse_instant
+from imagery.model.codec import format_instant, parse_instant, to_dict
+from imagery.model.processing import Processing
 from imagery.model.subscription import Filters
 from imagery.sandbox.fields import default_aoi
 from imagery.sandbox.scenes import Scenes
@@ -42,6 +43,7 @@ class Wishes:
     """None: so that all scenes lie in between."""
 
     filters: Filters = field(default_factory=Filters)
+    processing: Processing = field(default_factory=Processing)
     port: int = 8080
     """Preferred; the next one is the sandbox's. Others are taken when they are not free."""
 
@@ -58,7 +60,7 @@ def subscription_body(wishes: Wishes, scenes: Scenes) -> dict[str, Any]:
         raise InvalidInput(f"the scenes hold no collection {collection!r}; there is: {there}", field="--collection")
     start_at = wishes.start_at or datetime.combine(dates[0].date(), time.min, dates[0].tzinfo)
     end_at = wishes.end_at or datetime.combine(dates[-1].date(), time.max, dates[-1].tzinfo)
-    return {
+    body: dict[str, Any] = {
         "aoi": dict(wishes.aoi or default_aoi(scenes)),
         "provider": PROVIDER,
         "collection": collection,
@@ -70,6 +72,12 @@ def subscription_body(wishes: Wishes, scenes: Scenes) -> dict[str, Any]:
             "min_coverage": wishes.filters.min_coverage,
         },
     }
+    # What is not asked for is not named: the body, and so the subscription, is the one of earlier versions' demos.
+    if wishes.filters.min_clear_fraction is not None:
+        body["filters"]["min_clear_fraction"] = wishes.filters.min_clear_fraction
+    if wishes.processing != Processing():
+        body["processing"] = to_dict(wishes.processing)
+    return body
 
 
 def idempotency_key(wishes: Wishes, body: Mapping[str, Any]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagery.items.bands import bands_of, scaled_bands, values_of
+from imagery.items.bands import bands_of, numbered, scaled_bands, values_of
 from imagery.items.checks import Check, is_list_of, is_positive, is_text
 from imagery.items.classes import classification_of, scl_classes
 from imagery.items.cut import CutAsset
@@ -21,24 +21,42 @@ _DATA_TYPES = frozenset(
 )
 _OTHER_DATA_TYPES = {"complex64": "cfloat32", "complex128": "cfloat64", "complex_int16": "cint16", "bool": "uint8"}
 
+_SAID_OF_BANDS = (
+    "gsd",
+    "unit",
+    "raster:sampling",
+    "raster:bits_per_sample",
+    "classification:classes",
+    "classification:bitfields",
+)
+"""What may be said of a band as well as of an asset."""
+
 _MULTIHASH_SHA256 = "1220"
 """Code of SHA-256, then its length of 32 bytes."""
 
 
-def published_asset(cut: CutAsset, source: Mapping[str, Any], *, sentinel_2: bool) -> dict[str, Any]:
-    """`source` is the source asset as JSON of any STAC version; empty if the provider's item has none of this key."""
-    described = described_asset(cut.key, source, band_names=cut.band_names, sentinel_2=sentinel_2)
-    roles = list(cut.roles) if cut.roles is not None else described["roles"]
+def published_asset(cut: CutAsset, sources: Mapping[str, Mapping[str, Any]], *, sentinel_2: bool) -> dict[str, Any]:
+    """`sources` are the source's assets as JSON of any STAC version, by key; those it has none of are not in it."""
+    described = _described(cut, sources, sentinel_2=sentinel_2)
     if cut.band_scales:
         described["bands"] = scaled_bands(described.get("bands", []), cut.band_scales)
+    own = {"title": cut.title, "description": cut.description, "roles": list(cut.roles) if cut.roles else None}
     return (
         {"href": cut.href, "type": cut.media_type}
         | described
-        | {"roles": roles}
+        | {name: value for name, value in own.items() if value}
         | _pixels(cut)
         | _place(cut)
         | _file(cut)
     )
+
+
+def _described(cut: CutAsset, sources: Mapping[str, Mapping[str, Any]], *, sentinel_2: bool) -> dict[str, Any]:
+    if cut.formula is not None:
+        return {"title": cut.key, "description": cut.formula, "roles": ["data", "index"]}
+    if cut.band_sources:
+        return stacked_asset(cut.band_sources, sources, names=cut.band_names, sentinel_2=sentinel_2)
+    return described_asset(cut.key, sources.get(cut.key, {}), band_names=cut.band_names, sentinel_2=sentinel_2)
 
 
 def described_asset(
@@ -55,6 +73,37 @@ def described_asset(
     if sentinel_2 and _kind(key) == "scl" and "classification:classes" not in asset:
         asset["classification:classes"] = scl_classes()
     return asset
+
+
+def stacked_asset(
+    keys: Sequence[str], sources: Mapping[str, Mapping[str, Any]], *, names: Sequence[str], sentinel_2: bool
+) -> dict[str, Any]:
+    """Of one file made of several assets' bands: `keys` says the asset of each, `names` what to call it (empty: so).
+
+    What all of them say is said of the asset, the rest of each band.
+    """
+    of_assets = {key: described_asset(key, sources.get(key, {}), sentinel_2=sentinel_2) for key in keys}
+    alike = [set(asset["roles"]) for asset in of_assets.values()]
+    first = next(iter(of_assets.values()))
+    common = {
+        name: first[name]
+        for name in _SAID_OF_BANDS
+        if name in first and all(asset.get(name) == first[name] for asset in of_assets.values())
+    }
+    bands = []
+    for i, key in enumerate(keys):
+        said = of_assets[key].get("bands", [])
+        nth = list(keys[:i]).count(key)
+        band = said[nth] if nth < len(said) else {}
+        own = {name: of_assets[key][name] for name in _SAID_OF_BANDS if name in of_assets[key] and name not in common}
+        bands.append({**_words(of_assets[key]), **own, **band, "name": names[i] if len(names) == len(keys) else key})
+    roles = [role for role in first["roles"] if all(role in others for others in alike)]
+    return {"title": "All bands in one file", "roles": roles or ["data"], "bands": numbered(bands), **common}
+
+
+def _words(asset: Mapping[str, Any]) -> dict[str, Any]:
+    words = asset.get("description") or asset.get("title")
+    return {"description": words} if words else {}
 
 
 def published_thumbnail(cut: CutAsset, *, item_has_code: bool) -> dict[str, Any]:

@@ -74,6 +74,20 @@ def scaled_bands(
     ]
 
 
+def numbered(bands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same with each name once: what is there a second time gets `_2`."""
+    taken: set[str] = set()
+    named = []
+    for band in bands:
+        name, count = band["name"], 1
+        while name in taken:
+            count += 1
+            name = f"{band['name']}_{count}"
+        taken.add(name)
+        named.append({**band, "name": name})
+    return named
+
+
 def values_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """What the source says of an asset's pixel values that holds for all its bands, and for any part of it."""
     of_bands = _listed(source, "raster:bands") or _listed(source, "bands")

@@ -13,12 +13,25 @@ class CutAsset:
     """One file we wrote. What the source says of the asset (title, bands, roles) is added when the item is made."""
 
     key: str
-    """Asset key, as the source item names it."""
+    """Asset key, as the source item names it; of a file made of several of its assets, a name of our own."""
+
+    title: str | None = None
+    """None: the source asset's."""
+
+    description: str | None = None
+    """None: the source asset's; of an index, its formula."""
 
     href: str
     media_type: str = COG_MEDIA_TYPE
     roles: tuple[str, ...] | None = None
-    """None: those of the source asset, corrected."""
+    """None: those of the source asset, corrected; of an index `data` and `index`."""
+
+    formula: str | None = None
+    """Of an index. Nothing is said of the source's asset of the same key, should there be one. None: no index."""
+
+    band_sources: tuple[str, ...] = ()
+    """For a file of several assets' bands: the source's asset key of each band, in the file's order, as often as that
+    asset has bands in it. Empty: all bands are of the asset `key`."""
 
     body_size: int
     """Bytes."""
@@ -58,4 +71,5 @@ class CutAsset:
     """Width of a pixel on the ground, metres. None: not known, as in a CRS of degrees."""
 
     band_names: tuple[str, ...] = ()
-    """In the file's order; used where the source item does not name its bands."""
+    """In the file's order; used where the source item does not name its bands. With `band_sources` they are the names,
+    and empty means the source's asset keys."""

@@ -23,6 +23,13 @@ _VERSIONS = {
 }
 """Prefix of its fields → version we write."""
 
+_UNPREFIXED = {
+    "version": "version/v1.2.0",
+    "deprecated": "version/v1.2.0",
+    "expires": "timestamps/v1.1.0",
+}
+"""Properties without a prefix → extension."""
+
 _NAMES = {"proj": "projection", "s2": "sentinel-2"}
 
 _REQUIRED = {
@@ -47,7 +54,8 @@ _REQUIRED = {
 def used_extensions(item: Mapping[str, Any]) -> list[str]:
     """URLs of the schemas an item (as JSON) has to declare, in order of their names."""
     names = set(_field_names(item))
-    return _urls(prefix for prefix in _prefixes(names) if _REQUIRED.get(prefix, frozenset()) <= names)
+    prefixed = (prefix for prefix in _prefixes(names) if _REQUIRED.get(prefix, frozenset()) <= names)
+    return sorted({*_urls(prefixed), *(_url(_UNPREFIXED[name]) for name in item["properties"] if name in _UNPREFIXED)})
 
 
 def used_in_item_assets(item_assets: Mapping[str, Any]) -> list[str]:
@@ -61,10 +69,11 @@ def _prefixes(names: set[str]) -> set[str]:
 
 
 def _urls(prefixes: Any) -> list[str]:
-    return sorted(
-        f"https://stac-extensions.github.io/{_NAMES.get(prefix, prefix)}/{_VERSIONS[prefix]}/schema.json"
-        for prefix in prefixes
-    )
+    return sorted(_url(f"{_NAMES.get(prefix, prefix)}/{_VERSIONS[prefix]}") for prefix in prefixes)
+
+
+def _url(version: str) -> str:
+    return f"https://stac-extensions.github.io/{version}/schema.json"
 
 
 def _field_names(item: Mapping[str, Any]) -> Iterator[str]:

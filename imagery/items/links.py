@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 import pystac
@@ -28,10 +28,16 @@ def source_link(source: pystac.Item | pystac.Collection, *, media_type: str) -> 
     return pystac.Link("derived_from", href, media_type=media_type, title=f"Source: {source.id}")
 
 
-def kept_links(source: pystac.Item | pystac.Collection) -> list[pystac.Link]:
-    """Licence and citation of the source, once each."""
+def source_links(sources: Sequence[pystac.Item]) -> list[pystac.Link]:
+    """`derived_from` each of them that has an address, in their order."""
+    links = [source_link(source, media_type="application/geo+json") for source in sources]
+    return [link for link in links if link is not None]
+
+
+def kept_links(*sources: pystac.Item | pystac.Collection) -> list[pystac.Link]:
+    """Licence and citation of the sources, once each."""
     seen: dict[tuple[str, str], pystac.Link] = {}
-    for link in source.links:
+    for link in (link for source in sources for link in source.links):
         href = _href(link)
         if link.rel in _KEPT and href is not None:
             kept = pystac.Link(str(link.rel), href, media_type=link.media_type, title=link.title)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 
 MAX_ID_LENGTH = 160
 """Ids become file names and URL segments: 255 bytes is the narrowest limit, and suffixes need their share."""
@@ -14,6 +16,22 @@ _SUBSCRIPTION = re.compile(r"[A-Za-z0-9._]+")
 
 _HASHED = re.compile(r".*\.[0-9a-f]{16}")
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
+_MADE = re.compile(r".*\.(m[0-9a-f]{8}|v[0-9]+)=*", re.DOTALL)
+"""A source id that could be taken for the name of a product that is more than one source, or not the first."""
+
+
+def product_name(sources: Sequence[str], version: int) -> str:
+    """What stands for the source's id in the published id of a product of these source items, the one on top first.
+
+    The first version of one source is its id; a mosaic is `<first>.m<hash of all>`, a later version `….v<version>`. A
+    source id that already ends like that is marked, so that no two products have one name.
+    """
+    if not sources or version < 1:
+        raise ValueError(f"a product has sources and a version from 1, not {list(sources)} and {version}")
+    name = f"{sources[0]}=" if _MADE.fullmatch(sources[0]) else sources[0]
+    if len(sources) > 1:
+        name += f".m{hashlib.sha256(json.dumps(list(sources)).encode()).hexdigest()[:8]}"
+    return name if version == 1 else f"{name}.v{version}"
 
 
 def published_item_id(source_item_id: str, subscription_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagery.items.checks import (
@@ -87,6 +87,8 @@ KEPT: Mapping[str, Check] = {
 }
 """Property → what its value must be to be repeated."""
 
+_ESTIMATES = frozenset({"eo:cloud_cover", "eo:snow_cover"})
+
 _KEPT_INSTANTS = ("sat:anx_datetime", "s2:generation_time", "landsat:product_generated")
 
 _KEPT_PREFIXES = ("s1:", "naip:", "pl:", "sandbox:")
@@ -130,6 +132,16 @@ def kept_properties(source: Mapping[str, Any]) -> dict[str, Any]:
     if "grid:code" not in kept and zone and band and square:
         kept["grid:code"] = f"MGRS-{zone}{band}{square}"
     return kept
+
+
+def common_properties(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What may be said of a clip of all of them: what they agree on, and the first one's estimates of its scene."""
+    first, *others = [kept_properties(source) for source in sources]
+    return {
+        name: value
+        for name, value in first.items()
+        if name in _ESTIMATES or all(other.get(name) == value for other in others)
+    }
 
 
 def is_sentinel_2(source: Mapping[str, Any]) -> bool:

@@ -27,10 +27,10 @@ class Deletion:
     """Rows of its ledger."""
 
     items: int = 0
-    """Of them those that had been published."""
+    """Of ours that were published; those superseded and still reachable among them."""
 
     bytes: int = 0
-    """Of their assets, as the ledger has it."""
+    """Of their assets, as measured when they were made."""
 
     objects: int = 0
     """At least so many: those removed right before a crash are not counted."""

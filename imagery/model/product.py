@@ -41,6 +41,9 @@ class Product:
     numbers: dict[str, float] = field(default_factory=dict)
     """What was measured, as in the ledger."""
 
+    digest: str = ""
+    """SHA-256 over its assets: of the same sources and the same digest, two are one. Empty: not known."""
+
     version: int = 1
     """Counts the states of the acquisition that were published."""
 

@@ -1,24 +1,33 @@
-"""An AOI on a raster's grid: its window, its pixels, and how much of it lies beyond the raster. No pixel is read."""
+"""An AOI on a grid: its window, its pixels, and how much of it lies beyond the raster. No pixel is read."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio import windows
 from rasterio.errors import RasterioError, WindowError
 from rasterio.features import geometry_mask, geometry_window
 from rasterio.warp import transform_geom
+from rasterio.windows import Window
 from shapely import make_valid
 from shapely import transform as transform_shape
 from shapely.geometry import box, shape
 
+from imagery.raster.buffer import buffered
 from imagery.raster.gdal import unwarned
+
+__all__ = ["Geometry", "buffered", "pixels_beyond", "pixels_of", "to_crs", "window_of"]
 
 Geometry = Mapping[str, Any]
 """GeoJSON Polygon or MultiPolygon in EPSG:4326."""
+
+COUNTED_CELLS = 4_000_000
+"""Up to this many the pixels of an AOI that reaches beyond the raster are counted; beyond it they are estimated."""
 
 
 def to_crs(geometry: Geometry, crs: Any) -> dict[str, Any] | None:
@@ -30,27 +39,98 @@ def to_crs(geometry: Geometry, crs: Any) -> dict[str, Any] | None:
     return aoi if np.isfinite(shape(aoi).bounds).all() else None
 
 
-def window_of(src: Any, aoi: Geometry) -> Any | None:
-    """The box of pixels around an AOI in the raster's CRS; None where it does not reach it."""
+def window_of(grid: Any, aoi: Geometry) -> Any | None:
+    """The box of a grid's (or dataset's) pixels around an AOI in its CRS; None where it does not reach it."""
     try:
-        window = geometry_window(src, [aoi])
+        window = geometry_window(grid, [aoi])
     except WindowError:
         return None
     return window if window.width >= 1 and window.height >= 1 else None
 
 
-def inside_of(aoi: Geometry, transform: Any, shape_: tuple[int, int]) -> NDArray[np.bool_]:
-    """Shape (height, width): pixels whose centre is in the AOI, else those it touches."""
-    by_centre, by_touch = (
-        partial(geometry_mask, [aoi], shape_, transform, invert=True, all_touched=touched) for touched in (False, True)
+def pixels_of(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_]]:
+    """(window, its pixels that are the AOI's, shape (height, width)), of the `window` that `window_of` gave.
+
+    Those whose centre is in the AOI, else those it touches; with `all_touched` those it touches at once, and the window
+    holds every one of them.
+    """
+    if not all_touched:
+        inside = _mask(aoi, grid, window, all_touched=False)
+        return window, inside if inside.any() else _mask(aoi, grid, window, all_touched=True)
+    # An edge that runs along a pixel's touches the next one as well, by GDAL's word: that one may be off the window.
+    wide = windows.intersection(_grown(window), Window(0, 0, grid.width, grid.height))
+    touched = _mask(aoi, grid, wide, all_touched=True)
+    rows, columns = (
+        _span(np.any(touched, axis=axis), int(kept - start), int(length))
+        for axis, kept, start, length in (
+            (1, window.row_off, wide.row_off, window.height),
+            (0, window.col_off, wide.col_off, window.width),
+        )
     )
-    inside: NDArray[np.bool_] = unwarned(by_centre)
-    return inside if inside.any() else unwarned(by_touch)
+    found = Window(
+        wide.col_off + columns.start, wide.row_off + rows.start, columns.stop - columns.start, rows.stop - rows.start
+    )
+    return found, touched[rows, columns]
 
 
-def pixels_beyond(src: Any, aoi: Geometry) -> int:
-    """How many pixels of the AOI would lie off the raster, by area: nothing of that size is made to count them."""
-    inverse = ~src.transform
+def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool) -> int:
+    """How many pixels of the AOI would lie off the raster, were its grid to go on."""
+    endless = geometry_window(grid, [aoi], boundless=True)
+    raster = Window(0, 0, grid.width, grid.height)
+    if all_touched:
+        endless = _grown(endless)
+    elif _holds(raster, endless):
+        return 0
+    if endless.width * endless.height > COUNTED_CELLS:
+        return _estimated_beyond(grid, aoi, all_touched=all_touched)
+    _, counted = _counted(grid, aoi, endless, all_touched=all_touched)
+    rows, columns = (
+        slice(*(min(max(0, int(edge - start)), int(length)) for edge in (0, end)))
+        for start, length, end in (
+            (endless.row_off, endless.height, grid.height),
+            (endless.col_off, endless.width, grid.width),
+        )
+    )
+    return int(np.count_nonzero(counted)) - int(np.count_nonzero(counted[rows, columns]))
+
+
+def _counted(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_]]:
+    inside = _mask(aoi, grid, window, all_touched=all_touched)
+    return window, inside if inside.any() else _mask(aoi, grid, window, all_touched=True)
+
+
+def _mask(aoi: Geometry, grid: Any, window: Any, *, all_touched: bool) -> NDArray[np.bool_]:
+    shape_ = (int(window.height), int(window.width))
+    transform = windows.transform(window, grid.transform)
+    call = partial(geometry_mask, [aoi], shape_, transform, invert=True, all_touched=all_touched)
+    mask: NDArray[np.bool_] = unwarned(call)
+    return mask
+
+
+def _grown(window: Any) -> Any:
+    return Window(window.col_off - 1, window.row_off - 1, window.width + 2, window.height + 2)
+
+
+def _holds(outer: Any, inner: Any) -> bool:
+    return bool(
+        outer.col_off <= inner.col_off
+        and outer.row_off <= inner.row_off
+        and inner.col_off + inner.width <= outer.col_off + outer.width
+        and inner.row_off + inner.height <= outer.row_off + outer.height
+    )
+
+
+def _span(occupied: Any, start: int, length: int) -> slice:
+    """From `start` over `length` at least, and over all that is occupied."""
+    places = np.flatnonzero(occupied)
+    if not places.size:
+        return slice(start, start + length)
+    return slice(min(start, int(places[0])), max(start + length, int(places[-1]) + 1))
+
+
+def _estimated_beyond(grid: Any, aoi: Geometry, *, all_touched: bool) -> int:
+    """By area: nothing of that size is made to count them."""
+    inverse = ~grid.transform
 
     def to_pixels(places: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = places.T
@@ -59,5 +139,16 @@ def pixels_beyond(src: Any, aoi: Geometry) -> int:
         return np.column_stack((columns, rows))
 
     outline = make_valid(transform_shape(shape(aoi), to_pixels))
-    beyond = outline.area - outline.intersection(box(0, 0, src.width, src.height)).area
-    return max(0, round(float(beyond)))
+    beyond = outline.difference(box(0, 0, grid.width, grid.height))
+    cells = float(beyond.area)
+    if all_touched:
+        # A line crosses a pixel's edge once a column and once a row; half of what it enters has its centre outside.
+        cells += _steps(outline.boundary.difference(box(0, 0, grid.width, grid.height))) / 2
+    return max(0, round(cells))
+
+
+def _steps(lines: Any) -> float:
+    """How far lines go across and down, in all."""
+    pieces = getattr(lines, "geoms", (lines,))
+    steps = (np.abs(np.diff(np.asarray(piece.coords), axis=0)).sum() for piece in pieces if not piece.is_empty)
+    return math.fsum(float(step) for step in steps)

@@ -1,4 +1,4 @@
-"""An AOI's pixels out of one asset: the source's own grid and values, nodata outside the AOI."""
+"""An AOI's pixels out of one asset: the source's grid and values unless told otherwise, nodata outside the AOI."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
-from imagery.errors import ClipTooLarge, RasterError, RasterUnavailable, RasterUnreadable
-from imagery.raster.area import Geometry, inside_of, pixels_beyond, to_crs, window_of
+from imagery.errors import RasterError, RasterUnavailable
+from imagery.raster.area import Geometry, to_crs, window_of
 from imagery.raster.blocks import count_window
 from imagery.raster.gdal import open_raster, shown, translated
+from imagery.raster.grid import grid_of, own_grid, read_onto, source_window
+from imagery.raster.pixels import (
+    Place,
+    hidden_in,
+    nodata_of,
+    place_of,
+    refuse_too_large,
+    refuse_unusable,
+    valid_in,
+)
+from imagery.raster.reading import Reading
 
 MAX_UNAVAILABLE = 3
 """AOIs of one asset that may fail for the network, one after another, before the rest are not tried any more."""
@@ -32,7 +43,7 @@ class Clip:
     """The source's dtype, shape (bands, height, width); `nodata` outside the AOI and where the source has none."""
 
     transform: Any
-    """affine.Affine of the upper left pixel corner, in `crs`; the source's grid."""
+    """affine.Affine of the upper left pixel corner, in `crs`; of the source's grid, or the one asked for."""
 
     crs: Any
     """rasterio.crs.CRS of the source."""
@@ -80,17 +91,19 @@ class Clip:
         return (math.hypot(self.transform.a, self.transform.d), math.hypot(self.transform.b, self.transform.e))
 
 
-def clip(href: str, geometry: Geometry, *, nodata: float | None = None, max_pixels: int) -> Clip | None:
+def clip(href: str, geometry: Geometry, *, reading: Reading) -> Clip | None:
     """The AOI's pixels; None if the raster has no data there.
 
-    A pixel belongs to the AOI if its centre does; an AOI that holds no centre gets the pixels it touches. `nodata` is
-    used when the file declares none. An AOI across the antimeridian is one piece in a UTM raster, gives its half on a
-    raster of one side, and is ClipTooLarge on one that spans the world; a raster that counts longitudes on past 180 has
-    no data for the part given as negative.
+    A pixel belongs to the AOI if its centre does; an AOI that holds no centre gets the pixels it touches, as every one
+    does with `all_touched`. With `resolution_m` the pixels are those of `imagery.raster.grid.grid_of`.
+
+    An AOI across the antimeridian is one piece in a UTM raster, gives its half on a raster of one side, and is
+    ClipTooLarge on one that spans the world; a raster that counts longitudes on past 180 has no data for the part given
+    as negative.
 
     Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable, RasterUnreadable.
     """
-    result = clip_many(href, [geometry], nodata=nodata, max_pixels=max_pixels)[0]
+    result = clip_many(href, [geometry], reading=reading)[0]
     if isinstance(result, RasterError):
         raise result
     return result
@@ -100,12 +113,11 @@ def clip_many(
     href: str,
     geometries: Sequence[Geometry],
     *,
-    nodata: float | None = None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool = False,
 ) -> list[Clip | RasterError | None]:
     """As `clip_each`, all at once and in the order of the AOIs."""
-    found = dict(clip_each(href, geometries, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty))
+    found = dict(clip_each(href, geometries, reading=reading, keep_empty=keep_empty))
     return [found[index] for index in range(len(geometries))]
 
 
@@ -113,8 +125,7 @@ def clip_each(
     href: str,
     geometries: Sequence[Geometry],
     *,
-    nodata: float | None = None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool = False,
 ) -> Generator[tuple[int, Clip | RasterError | None]]:
     """As `clip` for each AOI, the asset opened once: (place of the AOI, what it gave), one by one in reading order.
@@ -128,7 +139,7 @@ def clip_each(
     """
     if not geometries:
         return
-    attempts = partial(_attempts, geometries, href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty)
+    attempts = partial(_attempts, geometries, href=href, reading=reading, keep_empty=keep_empty)
     failed: dict[int, RasterError] = {}
     with open_raster(href) as src:
         for index, result in attempts(src, range(len(geometries))):
@@ -153,8 +164,7 @@ def _attempts(
     pending: Sequence[int],
     *,
     href: str,
-    nodata: float | None,
-    max_pixels: int,
+    reading: Reading,
     keep_empty: bool,
 ) -> Iterator[tuple[int, Clip | RasterError | None]]:
     """What each of the `pending` AOIs gives."""
@@ -167,9 +177,7 @@ def _attempts(
             continue
         try:
             with translated(href):
-                result = clip_open(
-                    src, geometries[index], href=href, nodata=nodata, max_pixels=max_pixels, keep_empty=keep_empty
-                )
+                result = clip_open(src, geometries[index], href=href, reading=reading, keep_empty=keep_empty)
         except RasterError as error:
             result = error
         in_a_row = in_a_row + 1 if isinstance(result, RasterUnavailable) else 0
@@ -177,39 +185,53 @@ def _attempts(
         del result
 
 
-def clip_open(
-    src: Any, geometry: Geometry, *, href: str, nodata: float | None, max_pixels: int, keep_empty: bool = False
-) -> Clip | None:
+def clip_open(src: Any, geometry: Geometry, *, href: str, reading: Reading, keep_empty: bool = False) -> Clip | None:
     """As `clip`, from a dataset that is open already (see `open_raster`); `keep_empty` as in `clip_each`."""
-    _refuse_unusable(src, href)
-    aoi = to_crs(geometry, src.crs)
-    window = None if aoi is None else window_of(src, aoi)
-    if aoi is None or window is None:
+    refuse_unusable(src, href)
+    grid = grid_of(src, reading.resolution_m, href=href)
+    place = place_of(grid, geometry, bands=src.count, reading=reading, href=href)
+    if place is None:
         return None
-    _refuse_too_large(src, window, max_pixels, href)
-    transform = src.window_transform(window)
-    inside = inside_of(aoi, transform, (int(window.height), int(window.width)))
-    if not inside.any():
+    fill, declared = nodata_of(src, reading.nodata)
+    if grid == own_grid(src):
+        under = place.window
+        pixels = src.read(window=under, masked=True)
+    else:
+        under = source_window(src, place.grid)
+        if under is None:
+            return None
+        refuse_too_large(under, bands=src.count, max_pixels=reading.max_pixels, href=href)
+        pixels = read_onto(src, place.grid, nodata=fill if declared else None, resampling=reading.resampling)
+    bytes_read = count_window(src, under)
+    valid = valid_in(hidden_in(pixels, fill if declared and src.nodata is None else None), src.colorinterp)
+    if not keep_empty and not (valid & place.inside).any():
         return None
-    fill, declared = _nodata(src, nodata)
-    pixels = src.read(window=window, masked=True)
-    bytes_read = count_window(src, window)
-    valid = _valid(pixels, src.colorinterp, fill if declared and src.nodata is None else None)
-    valid_pixels = int(np.count_nonzero(valid & inside))
-    if valid_pixels == 0 and not keep_empty:
-        return None
+    return clip_of(src, pixels, place=place, valid=valid, nodata=fill, nodata_declared=declared, bytes_read=bytes_read)
+
+
+def clip_of(
+    src: Any,
+    pixels: Any,
+    *,
+    place: Place,
+    valid: NDArray[np.bool_],
+    nodata: int | float,
+    nodata_declared: bool,
+    bytes_read: int,
+) -> Clip:
+    """The clip of what was read (masked, shape (bands, height, width), written over), described as the source is."""
     data = pixels.data
-    data[np.ma.getmaskarray(pixels) | ~inside] = fill
+    data[np.ma.getmaskarray(pixels) | ~place.inside] = nodata
     return Clip(
         data=data,
-        transform=transform,
-        crs=src.crs,
-        nodata=fill,
-        nodata_declared=declared,
-        inside=inside,
+        transform=place.grid.transform,
+        crs=place.grid.crs,
+        nodata=nodata,
+        nodata_declared=nodata_declared,
+        inside=place.inside,
         valid=valid,
-        aoi_pixels=int(np.count_nonzero(inside)) + pixels_beyond(src, aoi),
-        valid_pixels=valid_pixels,
+        aoi_pixels=place.aoi_pixels,
+        valid_pixels=int(np.count_nonzero(valid & place.inside)),
         scales=tuple(src.scales),
         offsets=tuple(src.offsets),
         descriptions=tuple(src.descriptions),
@@ -219,56 +241,9 @@ def clip_open(
     )
 
 
-def _refuse_unusable(src: Any, href: str) -> None:
-    if src.crs is None:
-        raise RasterUnreadable(f"{shown(href)} names no coordinate reference system; it cannot be laid over an AOI")
-    if src.transform.is_identity or src.transform.is_degenerate:
-        raise RasterUnreadable(f"{shown(href)} has no usable geotransform; it cannot be laid over an AOI")
-    if any(dtype.startswith("complex") for dtype in src.dtypes):
-        raise RasterUnreadable(f"{shown(href)} holds complex numbers, which are not supported")
-    if len(set(src.dtypes)) > 1:
-        raise RasterUnreadable(f"{shown(href)} mixes pixel types ({', '.join(src.dtypes)}), which is not supported")
-
-
-def _refuse_too_large(src: Any, window: Any, max_pixels: int, href: str) -> None:
-    cells = int(window.width) * int(window.height) * src.count
-    if cells > max_pixels:
-        raise ClipTooLarge(
-            f"the AOI's box is {int(window.width)} x {int(window.height)} pixels of {src.count} band(s) "
-            f"of {shown(href)}, {cells} in all; the limit is {max_pixels}. Make the AOI smaller, or split it (one "
-            "across the antimeridian spans a worldwide raster from edge to edge)"
-        )
-
-
 def _first_row(src: Any, geometry: Geometry) -> tuple[int, int]:
     if src.crs is None:
         return (0, 0)
     aoi = to_crs(geometry, src.crs)
     window: Window | None = None if aoi is None else window_of(src, aoi)
     return (0, 0) if window is None else (int(window.row_off), int(window.col_off))
-
-
-def _nodata(src: Any, fallback: float | None) -> tuple[int | float, bool]:
-    """What stands for no data, and whether anybody said so."""
-    dtype = np.dtype(src.dtypes[0])
-    for value in (src.nodata, fallback):
-        if value is None:
-            continue
-        if dtype.kind == "f":
-            return float(value), True
-        if float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
-            return int(value), True
-    return (0.0 if dtype.kind == "f" else 0), False
-
-
-def _valid(pixels: Any, colorinterp: Sequence[ColorInterp], fallback: int | float | None) -> NDArray[np.bool_]:
-    """Shape (height, width): where any band has data, by the file's own word, and that is not `fallback` or NaN."""
-    mask: NDArray[np.bool_] = np.ma.getmaskarray(pixels)
-    if fallback is not None and not math.isnan(fallback):
-        mask = mask | (pixels.data == fallback)
-    if pixels.dtype.kind == "f":
-        mask = mask | np.isnan(pixels.data)
-    # An alpha band has a value everywhere; it says where the others have one.
-    data_bands = [index for index, meaning in enumerate(colorinterp) if meaning != ColorInterp.alpha]
-    valid: NDArray[np.bool_] = np.logical_not(mask[data_bands or slice(None)].all(axis=0))
-    return valid

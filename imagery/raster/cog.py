@@ -45,6 +45,8 @@ def _write_plain(memory: Any, clip: Clip, tags: dict[str, str]) -> None:
         transform=clip.transform,
         nodata=nodata,
         interleave="pixel" if bands > 1 else "band",
+        # Given afterwards it holds for four bands, and is lost for two.
+        **({"alpha": "YES"} if has_alpha else {}),
     ) as dst:
         dst.write(clip.data)
         dst.scales, dst.offsets = clip.scales, clip.offsets

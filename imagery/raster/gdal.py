@@ -13,7 +13,7 @@ import httpx
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
-from imagery.errors import AssetMissing, RasterError, RasterUnavailable, RasterUnreadable
+from imagery.errors import AssetMissing, RangesUnsupported, RasterError, RasterUnavailable, RasterUnreadable
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ READING: Mapping[str, Any] = MappingProxyType(
 )
 
 _STATUS = re.compile(r"(?:HTTP response code|response_code|HTTP error code)\s*[:=]?\s*(\d{3})", re.IGNORECASE)
-_PASSING_STATUSES = (408, 425, 429)
+PASSING_STATUSES = (408, 425, 429)
 _GONE = re.compile(
     r"does not exist in the file system|No such file|Access ?Denied|NoSuchKey|NoSuchBucket|Not ?Found|InvalidAccessKey"
     r"|InvalidCredentials|No valid AWS credentials",
@@ -52,10 +52,10 @@ _PASSING = re.compile(
     r"|Read error|got \d+ bytes, expected|Cannot read|Invalid AWS response|Request for .* failed",
     re.IGNORECASE,
 )
-_REFUSALS = (400, 401, 403)
+REFUSALS = (400, 401, 403)
 """What stores answer to a signed URL that is too old; only the body tells it from other refusals."""
 
-_EXPIRED = re.compile(r"expired|not valid in the specified time frame", re.IGNORECASE)
+EXPIRED = re.compile(r"expired|not valid in the specified time frame", re.IGNORECASE)
 _UNRECOGNIZED = "not recognized as being in a supported file format"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -147,7 +147,7 @@ def _translate(error: BaseException, href: str) -> RasterError:
     if statuses:
         return _judged(statuses[-1], href, gone=gone, passing=passing)
     if "Range downloading not supported" in said:
-        return RasterUnreadable(f"{shown(href)}: its server answers no range requests, so no part of it can be read")
+        return _ranges_unsupported(href)
     if _GONE.search(said):
         return gone
     if _PASSING.search(said):
@@ -155,13 +155,17 @@ def _translate(error: BaseException, href: str) -> RasterError:
     return _looked_at(href, damaged) if _UNRECOGNIZED in said else damaged
 
 
+def _ranges_unsupported(href: str) -> RangesUnsupported:
+    return RangesUnsupported(f"{shown(href)}: its server answers no range requests, so no part of it can be read")
+
+
 def _judged(status: int, href: str, *, gone: AssetMissing, passing: RasterUnavailable) -> RasterError:
     """By the last status the server gave."""
-    if status in _REFUSALS and _has_expired(href):
+    if status in REFUSALS and _has_expired(href):
         return RasterUnavailable(
             f"the link to {shown(href)} has expired; the provider is asked for a fresh one when it is tried again"
         )
-    return gone if 400 <= status < 500 and status not in _PASSING_STATUSES else passing
+    return gone if 400 <= status < 500 and status not in PASSING_STATUSES else passing
 
 
 def _has_expired(href: str) -> bool:
@@ -169,8 +173,8 @@ def _has_expired(href: str) -> bool:
     if urlsplit(href).scheme.lower() == "s3":
         return False
     with suppress(httpx.HTTPError):
-        refused, start = _first_bytes(href)
-        return refused and _EXPIRED.search(start.decode("utf-8", "replace")) is not None
+        status, start = _first_bytes(href)
+        return status >= 400 and EXPIRED.search(start.decode("utf-8", "replace")) is not None
     return False
 
 
@@ -179,18 +183,20 @@ def _looked_at(href: str, damaged: RasterUnreadable) -> RasterError:
     if urlsplit(href).scheme.lower() == "s3":
         return damaged
     try:
-        refused, start = _first_bytes(href)
+        status, start = _first_bytes(href)
     except httpx.HTTPError as error:
         return RasterUnavailable(f"{shown(href)} could not be read just now: {type(error).__name__}")
-    if not refused and not start.startswith(_TIFF):
+    if status < 400 and not start.startswith(_TIFF):
         return damaged
+    if status == httpx.codes.OK:  # asked for a part, it gave the whole
+        return _ranges_unsupported(href)
     return RasterUnavailable(f"{shown(href)} could not be read just now: its header came incomplete")
 
 
-def _first_bytes(href: str) -> tuple[bool, bytes]:
-    """Whether the server refuses, and how its answer begins; of a file no more than a TIFF's first word."""
+def _first_bytes(href: str) -> tuple[int, bytes]:
+    """The server's status, and how its answer begins; of a file no more than a TIFF's first word is asked for."""
     with httpx.stream("GET", href, headers={"Range": "bytes=0-15"}, follow_redirects=True, timeout=10) as response:
-        return not response.is_success, next(response.iter_bytes(4096), b"")
+        return response.status_code, next(response.iter_bytes(4096), b"")
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pystac
 
 from imagery.errors import CollectionUnknown, ProviderError, ProviderUnknown, SubscriptionInvalid
 from imagery.ports import Clock, Provider
+from imagery.service.specimen import specimen_of
 
 FRESH_FOR = timedelta(hours=1)
 SILENT_FOR = timedelta(minutes=1)
@@ -21,8 +22,8 @@ _SENTINEL_2_DEFAULT = ("blue", "green", "red", "nir", "scl")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Remembered:
-    asset_keys: frozenset[str] | None
-    """None: the provider does not say, or did not answer."""
+    specimen: pystac.Item | None
+    """An item as the collection promises it. None: it does not say, or the provider did not answer."""
 
     until: datetime
 
@@ -49,7 +50,8 @@ class CollectionDirectory:
             raise SubscriptionInvalid(
                 "a thumbnail is made of every clip; leave it out", field=f"/assets/{assets.index('thumbnail')}"
             )
-        offered = self._asset_keys(provider, collection)
+        specimen = self.specimen(provider=provider, collection=collection)
+        offered = None if specimen is None else frozenset(specimen.assets)
         if not assets:
             return self._usual(collection, offered)
         unknown = [key for key in assets if offered is not None and key not in offered]
@@ -67,7 +69,11 @@ class CollectionDirectory:
         there = f"; it has: {', '.join(sorted(offered))}" if offered else ""
         raise SubscriptionInvalid(f"name the assets of {collection} to deliver{there}", field="/assets")
 
-    def _asset_keys(self, provider: str, collection: str) -> frozenset[str] | None:
+    def specimen(self, *, provider: str, collection: str) -> pystac.Item | None:
+        """An item as the collection promises it, not to be changed; None where nothing is known of it.
+
+        Raises SubscriptionInvalid where the provider has no such collection.
+        """
         now = self.clock()
         with self._lock:
             remembered = self._remembered.get((provider, collection))
@@ -75,7 +81,7 @@ class CollectionDirectory:
             remembered = self._ask(provider, collection, now)
             with self._lock:
                 self._remembered[provider, collection] = remembered
-        return remembered.asset_keys
+        return remembered.specimen
 
     def _ask(self, provider: str, collection: str, now: datetime) -> _Remembered:
         try:
@@ -85,10 +91,5 @@ class CollectionDirectory:
                 f"{provider} has no collection {collection!r}; look at its /collections", field="/collection"
             ) from error
         except (ProviderError, ProviderUnknown):
-            return _Remembered(asset_keys=None, until=now + SILENT_FOR)
-        return _Remembered(asset_keys=_declared_assets(found), until=now + FRESH_FOR)
-
-
-def _declared_assets(collection: pystac.Collection) -> frozenset[str] | None:
-    declared = collection.extra_fields.get("item_assets") or dict.fromkeys(collection.item_assets)
-    return frozenset(declared) or None
+            return _Remembered(specimen=None, until=now + SILENT_FOR)
+        return _Remembered(specimen=specimen_of(found), until=now + FRESH_FOR)

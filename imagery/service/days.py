@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from imagery.errors import InvalidInput
 from imagery.model.access import Caller
-from imagery.model.day import Day, DayStatus
+from imagery.model.day import Day, DayStatus, is_shown
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
@@ -81,7 +81,10 @@ class _Account:
     now: datetime
 
     def day(self, day: date, outcomes: Sequence[Outcome]) -> Day:
-        status, explanation = DayStatus.ACQUIRED, "; ".join(map(_how, outcomes))
+        status = DayStatus.DELIVERED if any(map(is_shown, outcomes)) else DayStatus.ACQUIRED
+        # What there is to see comes first, then why the rest is not.
+        ordered = sorted(outcomes, key=lambda row: row.status is not OutcomeStatus.DELIVERED)
+        explanation = "; ".join(map(_how, ordered))
         if not outcomes:
             status, explanation = self._without(day)
         return Day(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from imagery.model.identity import new_id
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
+from imagery.model.processing import Processing
 from imagery.model.subscription import (
     Filters,
     Idempotency,
@@ -30,12 +29,14 @@ from imagery.model.subscription import (
 from imagery.ports import Clock, EventStore, Ledger, Outbox, ProcessingQueue, SubscriptionStore, Together
 from imagery.service import facts
 from imagery.service.collections import CollectionDirectory
+from imagery.service.fingerprint import fingerprint_of
 from imagery.service.looks import Lookback
+from imagery.service.processing import check_options
 from imagery.service.webhooks import Webhooks
 
 _DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
-CHANGEABLE = frozenset({"end_at", "filters", "priority", "labels", "status", "assets", "webhook"})
+CHANGEABLE = frozenset({"end_at", "filters", "priority", "labels", "status", "assets", "webhook", "processing"})
 """What an owner may change. Another AOI, provider, collection or start is another subscription."""
 
 
@@ -48,6 +49,9 @@ class Limits:
     retention: timedelta
     max_per_owner: int | None = None
     """Active and paused ones. None: as many as they like."""
+
+    max_clip_pixels: int | None = None
+    """Of the area in one asset. None: as many as there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,7 @@ class NewSubscription:
 
     end_at: datetime | None = None
     filters: Filters = field(default_factory=Filters)
+    processing: Processing = field(default_factory=Processing)
     priority: Priority = Priority.NORMAL
     destination: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -104,7 +109,7 @@ class Subscriptions:
     def create(self, caller: Caller, new: NewSubscription, *, idempotency_key: str | None = None) -> Created:
         """Save it, and with it the requests for what its time already holds.
 
-        Raises AoiInvalid, SubscriptionInvalid, IdempotencyConflict, LimitReached.
+        Raises AoiInvalid, SubscriptionInvalid, FormulaInvalid, IdempotencyConflict, LimitReached.
         """
         now = self.clock()
         aoi, remarks = parse_aoi(
@@ -113,7 +118,9 @@ class Subscriptions:
         subscription = self._filled_in(caller, new, aoi=aoi, now=now)
         # The parsed area, not the text: another spelling of one area is the same wish, and its size is bounded.
         asked = replace(new, aoi=aoi.geometry)
-        idempotency = Idempotency(key=idempotency_key, fingerprint=_fingerprint(asked)) if idempotency_key else None
+        idempotency = (
+            Idempotency(key=idempotency_key, fingerprint=fingerprint_of(to_dict(asked))) if idempotency_key else None
+        )
         with self.together():
             saved = self.store.add(subscription, idempotency=idempotency, most=self.limits.max_per_owner)
             if saved.id == subscription.id:
@@ -171,6 +178,8 @@ class Subscriptions:
             raise SubscriptionInvalid("status can be set to active or paused; use DELETE to delete", field="/status")
         if "assets" in changes:
             changed = replace(changed, assets=self._checked_assets(changed))
+        if "processing" in changes or "assets" in changes or _asks_more(changed.filters, subscription.filters):
+            self._check_options(changed)
         _refuse_empty_window(changed)
         if changed.status is SubscriptionStatus.ENDED and not _is_over(changed, self.clock()):
             changed = replace(changed, status=SubscriptionStatus.ACTIVE)
@@ -262,6 +271,7 @@ class Subscriptions:
             start_at=(new.start_at or now).astimezone(UTC),
             end_at=new.end_at.astimezone(UTC) if new.end_at else None,
             filters=new.filters,
+            processing=new.processing,
             priority=new.priority,
             destination=f"{caller.owner}/{new.destination}" if new.destination else None,
             labels=new.labels,
@@ -270,7 +280,14 @@ class Subscriptions:
             updated_at=now,
         )
         _refuse_empty_window(subscription)
-        return replace(subscription, assets=self._checked_assets(subscription))
+        subscription = replace(subscription, assets=self._checked_assets(subscription))
+        self._check_options(subscription)
+        return subscription
+
+    def _check_options(self, subscription: Subscription) -> None:
+        specimen = self.collections.specimen(provider=subscription.provider, collection=subscription.collection)
+        limits = self.limits
+        check_options(subscription, specimen, max_aoi_km2=limits.max_aoi_km2, max_clip_pixels=limits.max_clip_pixels)
 
     def _checked_assets(self, subscription: Subscription) -> tuple[str, ...]:
         return self.collections.check(
@@ -297,9 +314,6 @@ def _refuse_empty_window(subscription: Subscription) -> None:
         )
 
 
-def _fingerprint(new: NewSubscription) -> str:
-    """SHA-256 of what was asked for, the same however its JSON was spaced or ordered."""
-    asked = to_dict(new)
-    if new.webhook_url is None:
-        del asked["webhook_url"]  # so that keys used before there were webhooks still fit
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _asks_more(filters: Filters, before: Filters) -> bool:
+    """Whether there is something new to check."""
+    return filters != before and filters.min_clear_fraction is not None

@@ -17,6 +17,7 @@ from imagery.errors import AssetMissing, ImageryError
 from imagery.items import CutAsset, make_item, published_collection_id
 from imagery.ports import Catalog, ObjectStore
 from imagery.raster.clip import clip_each
+from imagery.raster.reading import Reading
 from imagery.workflow.draft import Draft, declared_nodata
 from imagery.workflow.share import Entry, Share
 
@@ -78,8 +79,7 @@ class Cutter:
         clips = clip_each(
             asset.href,
             [taker.share.subscription.aoi.geometry for taker in takers],
-            nodata=declared_nodata(asset),
-            max_pixels=self.max_clip_pixels,
+            reading=Reading(nodata=declared_nodata(asset), max_pixels=self.max_clip_pixels),
             keep_empty=True,
         )
         with closing(clips):

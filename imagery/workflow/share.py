@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import pystac
 
 from imagery.errors import ImageryError
-from imagery.items import published_collection_id
-from imagery.model.codec import from_dict, to_dict
+from imagery.items.acquisition import acquisition_of_item
+from imagery.model.codec import format_instant, from_dict, to_dict
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
+from imagery.model.product import Product
 from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.service.joining import acquired_at, updated_at
@@ -27,11 +28,12 @@ class Entry:
 
     outcome: Outcome
     item_key: str | None = None
-    """Object key of the STAC item to publish, when delivered."""
+    """Object key of the STAC item to publish; None: nothing was made."""
 
     def to_payload(self) -> dict[str, Any]:
         # Without what is not said: two hundred entries must fit into the 256 KiB that a state may hand on.
-        outcome = {name: value for name, value in to_dict(self.outcome).items() if value not in (None, "", {})}
+        said = to_dict(self.outcome).items()
+        outcome = {name: value for name, value in said if value not in (None, "", {})}
         return {"outcome": outcome, "item_key": self.item_key}
 
     @classmethod
@@ -41,46 +43,51 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What one subscriber gets of one item by one request."""
+    """What one subscriber gets of one item by one request, and of the acquisition that the item is part of."""
 
     item: pystac.Item
     subscription: Subscription
     request: Request
     now: datetime
+    siblings: tuple[pystac.Item, ...] = ()
+    """Other items of the same acquisition that this subscriber has asked for, in no promised order."""
+
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """Of the acquisition, but no candidates any more: source item id → the state in which it was weighed before."""
+
+    current: Product | None = None
+    """What is published of the acquisition."""
+
+    is_settled: bool = False
+    """Whether `current` was made in knowledge of all there is: nothing need be read."""
+
+    @property
+    def candidates(self) -> tuple[pystac.Item, ...]:
+        """What the product may be made of: the item itself first."""
+        return (self.item, *self.siblings)
+
+    @property
+    def acquisition(self) -> str:
+        """Of the item and all its siblings."""
+        return acquisition_of_item(self.item).id
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Every source item that is weighed, or was: id → its state."""
+        return {**self.carried, **{item.id: state_of(item) for item in self.candidates}}
 
     def refusal(self) -> Entry | None:
-        """Why nothing of it need be read at all; None when it must be."""
+        """Why nothing of it need be read at all; None when it must be looked at."""
         if not self._is_due():
             return self.skipped(
                 SkipReason.INACTIVE, f"the subscription was {self.subscription.status} when its turn came"
             )
-        cloud_cover = self.item.properties.get("eo:cloud_cover")
-        most = self.subscription.filters.max_cloud_cover
-        if most is not None and cloud_cover is not None and cloud_cover > most:
-            return self.skipped(
-                SkipReason.CLOUDY,
-                f"cloud cover of the scene is {cloud_cover:.1f} %, the subscription takes up to {most:g} %",
-                cloud_cover=float(cloud_cover),
-            )
-        return None
+        return self.stood_down(self.current) if self.current is not None and self.is_settled else None
 
     def _is_due(self) -> bool:
         """What failed in a subscription's time may still be made after it."""
         status, is_replay = self.subscription.status, self.request.kind is RequestKind.REPLAY
         return status is SubscriptionStatus.ACTIVE or (is_replay and status is SubscriptionStatus.ENDED)
-
-    def outside(self) -> Entry:
-        """The AOI holds no data of the scene."""
-        return self.skipped(SkipReason.OUTSIDE, "the scene has no data over the area", coverage=0.0)
-
-    def too_thin(self, coverage: float) -> Entry:
-        """Less of the AOI holds data than asked for."""
-        least = self.subscription.filters.min_coverage
-        return self.skipped(
-            SkipReason.COVERAGE,
-            f"the scene covers {coverage:.1%} of the area, the subscription wants at least {least:.1%}",
-            coverage=coverage,
-        )
 
     def skipped(self, reason: SkipReason, explanation: str, **numbers: float) -> Entry:
         """Not delivered, though nothing went wrong."""
@@ -92,22 +99,25 @@ class Share:
         row = self._row(OutcomeStatus.FAILED, str(error)[:MAX_EXPLANATION])
         return Entry(outcome=replace(row, error=type(error).__name__))
 
-    def delivered(
-        self, *, item_id: str, item_key: str, numbers: Mapping[str, float], left_out: Sequence[str] = ()
-    ) -> Entry:
-        """Its objects are written; `item_key` names the item to publish, which lacks the assets `left_out`."""
-        lacking = f", without {', '.join(left_out)}: not over the area in this scene" if left_out else ""
-        row = self._row(OutcomeStatus.DELIVERED, f"delivered as {item_id}{lacking}", numbers)
-        collection = published_collection_id(self.subscription.collection)
-        return Entry(
-            outcome=replace(row, published_item_id=item_id, published_collection=collection), item_key=item_key
-        )
+    def delivered(self, product: Product, *, item_key: str, left_out: Sequence[str] = ()) -> Entry:
+        """The product's objects are written; `item_key` names the item to publish, which lacks the assets `left_out`.
 
-    def _row(self, status: OutcomeStatus, explanation: str, numbers: Mapping[str, float] | None = None) -> Outcome:
+        An item that was weighed and is no source of it is superseded by it.
+        """
+        row = shown_by(self._row(OutcomeStatus.WAITING), product)
+        lacking = f", without {', '.join(left_out)}: not over the area in this scene" if left_out else ""
+        return Entry(outcome=replace(row, explanation=f"{row.explanation}{lacking}"), item_key=item_key)
+
+    def stood_down(self, product: Product) -> Entry:
+        """Another request has made this product in knowledge of the item, so that there is nothing left to do."""
+        return Entry(outcome=shown_by(self._row(OutcomeStatus.WAITING), product))
+
+    def _row(self, status: OutcomeStatus, explanation: str = "", numbers: Mapping[str, float] | None = None) -> Outcome:
         return Outcome(
             subscription_id=self.subscription.id,
             item_id=self.item.id,
             collection=self.subscription.collection,
+            acquisition=self.acquisition,
             status=status,
             acquired_at=acquired_at(self.item),
             source_updated_at=updated_at(self.item),
@@ -116,3 +126,30 @@ class Share:
             request_id=self.request.id,
             updated_at=self.now,
         )
+
+
+def state_of(item: pystac.Item) -> str:
+    """As products know it: later ones sort after earlier ones; empty when the provider does not say."""
+    updated = updated_at(item)
+    return format_instant(updated) if updated else ""
+
+
+def shown_by(row: Outcome, product: Product) -> Outcome:
+    """The row of a source item that was weighed for this product: delivered in it, or superseded by it."""
+    is_in_it = row.item_id in product.sources
+    others = ", ".join(one for one in product.sources if one != row.item_id)
+    mosaic = f", a mosaic with {others}" if is_in_it and others else ""
+    return replace(
+        row,
+        status=OutcomeStatus.DELIVERED if is_in_it else OutcomeStatus.SKIPPED,
+        reason=None if is_in_it else SkipReason.SUPERSEDED,
+        error=None,
+        explanation=(
+            f"delivered as {product.item_id}{mosaic}"
+            if is_in_it
+            else f"{product.item_id} shows the same acquisition, made of {others}"
+        ),
+        numbers=dict(product.numbers) if is_in_it else {},
+        published_item_id=product.item_id,
+        published_collection=product.collection_id,
+    )

@@ -150,6 +150,54 @@ def test_a_subscription_is_made_from_a_file_and_lives_its_life(run: Run, field: 
     assert statuses == ["paused", "active", "marked_for_deletion", "active"]
 
 
+def test_what_is_done_to_the_pixels_is_asked_for_and_shown(run: Run, field: Path, provider: dict[str, str]) -> None:
+    wishes = ("--min-clear", "0.7", "--mask", "--harmonise", "--all-touched", "--single-file")
+    grid = ("--buffer", "-10", "--resolution", "10", "--resampling", "bilinear")
+    indices = ("--index", "ndvi", "--index", "my = (nir - red) / (nir + red)")
+    made = run("subscriptions", "create", str(field), *wishes, *grid, *indices, "--json", env=provider)
+
+    identifier = json.loads(made.stdout)["id"]
+    shown = json.loads(run("subscriptions", "show", identifier, "--json").stdout)
+    table = run("subscriptions", "show", identifier).stdout
+
+    assert shown["filters"]["min_clear_fraction"] == 0.7
+    own = {"name": "my", "formula": "(nir - red) / (nir + red)"}
+    assert shown["processing"] == {
+        "mask": True,
+        "harmonise": True,
+        "all_touched": True,
+        "buffer_m": -10,
+        "indices": [{"name": "ndvi", "formula": own["formula"]}, own],
+        "resolution_m": 10,
+        "resampling": "bilinear",
+        "single_file": True,
+    }
+    for said in ("min clear", "70.0 %", "10 m, bilinear", "ndvi = (nir - red)", "-10 m", "one file"):
+        assert said in table
+
+
+def test_nothing_is_said_of_options_that_were_not_asked_for(run: Run, field: Path, provider: dict[str, str]) -> None:
+    made = run("subscriptions", "create", str(field), "--assets", "red", env=provider)
+
+    assert made.exit_code == 0
+    for word in ("mask", "buffer", "indices", "min clear", "grid"):
+        assert word not in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("index", "field_named"),
+    [("dnvi", "/processing/indices/0"), ("my=nir/", "/processing/indices/0"), ("nir<=red", "/processing/indices/0")],
+)
+def test_an_index_that_cannot_be_computed_is_refused(
+    run: Run, field: Path, provider: dict[str, str], index: str, field_named: str
+) -> None:
+    result = run("subscriptions", "create", str(field), "--index", index, "--json", env=provider)
+
+    error = json.loads(result.stderr)["error"]
+    assert result.exit_code == 1
+    assert error["field"] == field_named
+
+
 def test_a_new_subscription_waits_in_the_queue(run: Run, field: Path, provider: dict[str, str]) -> None:
     start = ("--start", "2026-05-01", "--assets", "red")
     made = json.loads(run("subscriptions", "create", str(field), *start, "--json", env=provider).stdout)
@@ -173,6 +221,7 @@ def test_every_day_is_explained_and_the_look_back_is_shown(run: Run, field: Path
 
     assert shown["backfill"] == {"windows": 1, "done": 0}
     assert [day["status"] for day in days] == [*["not_looked_yet"] * 3, "outside"]
+    assert [(day["images"], sum(day["counts"].values())) for day in days] == [(0, 0)] * 4
     assert "3 May 2026: the provider has not been asked" in table
 
 
@@ -186,7 +235,7 @@ def test_checks_can_be_run_by_hand(run: Run, field: Path, provider: dict[str, st
 
     assert updates["failed"] == 0
     assert (ledger["requested"], ledger["failed"]) == (0, 0)
-    assert deletions == {"ended": 0, "removed": 0, "begun": 0, "items": 0, "objects": 0, "failed": 0}
+    assert deletions == {"ended": 0, "removed": 0, "begun": 0, "items": 0, "objects": 0, "expired": 0, "failed": 0}
 
 
 def test_a_subscription_the_provider_cannot_serve_is_refused_with_the_field(

@@ -32,6 +32,7 @@ from imagery.ports import (
     ObjectStore,
     Outbox,
     ProcessingQueue,
+    ProductStore,
     SubscriptionStore,
     Together,
     UsageStore,
@@ -47,6 +48,7 @@ from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.looks import SqliteLookStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
+from imagery.stores.sqlite.products import SqliteProductStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -68,6 +70,7 @@ class Opened:
     usage: UsageStore
     feeds: FeedStore
     looks: LookStore
+    products: ProductStore
     together: Together
 
 
@@ -107,6 +110,7 @@ class SqliteBackEnd:
             usage=SqliteUsageStore(database),
             feeds=SqliteFeedStore(database),
             looks=SqliteLookStore(database),
+            products=SqliteProductStore(database),
             together=database.write,
         )
 

@@ -13,6 +13,7 @@ import pytest
 from imagery.catalogs.sqlite.catalog import SqliteCatalog
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.errors import CollectionUnknown, ItemInvalid
+from imagery.items import superseded
 from imagery.ports import Catalog
 
 
@@ -73,6 +74,16 @@ def test_publishing_again_replaces(catalog):
     catalog.publish([item("a", version="2")])
     catalog.publish([item("a", version="2")])
     assert catalog.get("clips", "a").properties["version"] == "2"
+
+
+def test_an_item_that_was_superseded_keeps_its_links_to_its_siblings_relative(catalog):
+    old = item("a", version="1")
+    catalog.publish([old])
+    catalog.publish([superseded(old, successor_id="a.v2", expires_at=datetime(2026, 6, 1, tzinfo=UTC))])
+    found = catalog.get("clips", "a")
+    assert found.properties["deprecated"] is True
+    assert found.properties["expires"] == "2026-06-01T00:00:00Z"
+    assert [link.href for link in found.links if link.rel == "successor-version"] == ["./a.v2"]
 
 
 def test_publishing_nothing_is_nothing(catalog):

@@ -138,6 +138,7 @@ def test_a_sentinel_2_clip_is_valid_against_every_schema_it_declares() -> None:
         "projection",
         "raster",
         "sentinel-2",
+        "version",
         "view",
     ]
 
@@ -151,6 +152,7 @@ def test_a_clip_says_whose_it_is_and_where_it_came_from() -> None:
         "imagery:owner": "farm",
         "imagery:provider": "earth-search",
         "imagery:source_item": "S2A_33TWL_20230815_0_L2A",
+        "imagery:source_items": ["S2A_33TWL_20230815_0_L2A"],
         "imagery:coverage": 0.97,
     }
     assert [(link["rel"], link["href"]) for link in stac["links"]] == [
@@ -283,7 +285,13 @@ def test_a_source_without_clouds_or_classes_declares_neither() -> None:
 
     stac = published(source_of(dem), assets=[cut("data", dtype="float32")], thumbnail=None)
 
-    assert {url.split("/")[3] for url in stac["stac_extensions"]} == {"file", "processing", "projection", "raster"}
+    assert {url.split("/")[3] for url in stac["stac_extensions"]} == {
+        "file",
+        "processing",
+        "projection",
+        "raster",
+        "version",
+    }
     assert stac["links"] == []
     assert errors_of(stac) == []
 

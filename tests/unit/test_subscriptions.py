@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,12 +24,15 @@ from imagery.errors import (
     VersionConflict,
 )
 from imagery.model.access import Caller
+from imagery.model.codec import to_dict
+from imagery.model.processing import Index, Processing
 from imagery.model.request import RequestKind
 from imagery.model.subscription import Filters, Priority, SubscriptionQuery, SubscriptionStatus
 from imagery.notifiers.addresses import AddressPolicy
 from imagery.notifiers.webhook import WebhookNotifier
 from imagery.queues.sqlite import SqliteProcessingQueue
 from imagery.service.collections import CollectionDirectory
+from imagery.service.fingerprint import fingerprint_of
 from imagery.service.looks import Lookback, Progress
 from imagery.service.subscriptions import Limits, NewSubscription, Subscriptions
 from imagery.service.webhooks import Webhooks
@@ -194,6 +199,33 @@ def test_another_wish_under_the_same_idempotency_key_is_refused(subscriptions: S
     subscriptions.create(ANA, NEW, idempotency_key="k")
     with pytest.raises(IdempotencyConflict):
         subscriptions.create(ANA, replace(NEW, priority=Priority.LOW), idempotency_key="k")
+
+
+def test_a_key_used_before_there_was_processing_still_fits(subscriptions: Subscriptions) -> None:
+    asked = to_dict(replace(NEW, filters=Filters(max_cloud_cover=40.0)))
+    before = asked | {"filters": {"max_cloud_cover": 40.0, "min_coverage": None}}
+    del before["processing"], before["webhook_url"]
+    sent = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+
+    assert fingerprint_of(asked) == sent
+    assert fingerprint_of(asked | {"processing": to_dict(Processing(mask=True))}) != sent
+
+
+def test_a_change_of_processing_holds_from_then_on(subscriptions: Subscriptions, provider: Offerer) -> None:
+    made = subscriptions.create(ANA, NEW).subscription
+    wanted = Processing(mask=True, resolution_m=10)
+    changed = subscriptions.change(ANA, made.id, {"processing": wanted}, expected_version=1)
+    assert subscriptions.get(ANA, made.id) == changed
+    assert (changed.processing, changed.version) == (wanted, 2)
+
+
+def test_a_change_is_checked_together_with_what_stays(subscriptions: Subscriptions) -> None:
+    ratio = Processing(indices=(Index(name="green", formula="nir / red"),))
+    made = subscriptions.create(ANA, replace(NEW, assets=("red",))).subscription
+    with pytest.raises(SubscriptionInvalid, match="another asset") as refused:
+        subscriptions.change(ANA, made.id, {"processing": ratio}, expected_version=None)
+    assert refused.value.field == "/processing/indices/0"
+    assert subscriptions.get(ANA, made.id) == made
 
 
 def test_an_owner_meets_only_their_own(subscriptions: Subscriptions) -> None:

@@ -10,6 +10,7 @@ from imagery.catalogs.sqlite.geometry import PUBLISHED
 from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.catalogs.sqlite.writing import Mode
 from imagery.errors import ItemExists, ItemUnknown
+from imagery.items import item_from_dict
 
 
 class SqliteCatalog:
@@ -41,4 +42,4 @@ class SqliteCatalog:
             stored = self._store.get_item(collection_id, item_id)
         except ItemUnknown:
             return None
-        return pystac.Item.from_dict(stored.to_dict())
+        return item_from_dict(stored.to_dict())

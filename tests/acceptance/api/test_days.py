@@ -71,6 +71,30 @@ def test_a_day_without_an_image_says_why(api: Api, ana: httpx.Client, clock: Any
     assert day(ana, view, "2026-06-02") == ("outside", "2 June 2026: the subscription ended on 2026-06-01.")
 
 
+def test_a_day_with_an_image_can_be_told_from_one_without(api: Api, ana: httpx.Client) -> None:
+    view = subscribe(ana)
+    look(api, view)
+    ours: dict[str, Any] = {"published_item_id": "clip", "published_collection": "clips"}
+    delivered = ours | {"status": OutcomeStatus.DELIVERED, "reason": None, "explanation": "delivered as clip"}
+    beside = ours | {"item_id": "S2_beside", "reason": SkipReason.SUPERSEDED, "explanation": "S2_whole shows more"}
+    waiting = {"status": OutcomeStatus.WAITING, "reason": None, "explanation": ""}
+    record(api, view, "2026-04-21T10:00:00+00:00", item_id="S2_whole", **delivered)
+    record(api, view, "2026-04-21T10:00:09+00:00", **beside)
+    record(api, view, "2026-04-22T10:00:00+00:00", **waiting)
+    record(api, view, "2026-04-23T10:00:00+00:00", **waiting, **ours)
+
+    url = f"{view['links']['ledger']}/days"
+    again, first, shown = ana.get(url, params={"from": "2026-04-21", "to": "2026-04-23"}).json()["days"]
+
+    assert (shown["status"], shown["images"]) == ("delivered", 1)
+    assert shown["counts"] == {"waiting": 0, "delivered": 1, "skipped": 1, "failed": 0}
+    assert shown["explanation"] == (
+        "21 April 2026: S2_whole was delivered as clip; S2_beside was skipped: S2_whole shows more."
+    )
+    assert (first["status"], first["images"], first["counts"]["waiting"]) == ("acquired", 0, 1)
+    assert (again["status"], again["images"]) == ("delivered", 1)
+
+
 def test_the_days_of_a_pause_have_not_been_looked_at(api: Api, ana: httpx.Client, clock: Any) -> None:
     view = subscribe(ana)
     look(api, view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_a_subscription_is_made_and_read_back(ana: httpx.Client) -> None:
     assert view["bbox"] == [15.4, 46.1, 15.41, 46.11]
     assert 0.8 < view["area_km2"] < 0.9
     assert view["end_at"] == "2026-06-01T00:00:00Z"
-    assert view["filters"] == {"max_cloud_cover": 40, "min_coverage": None}
+    assert view["filters"] == {"max_cloud_cover": 40, "min_clear_fraction": None, "min_coverage": None}
     assert view["labels"] == {"farm": "Češnjica ☂"}
     assert (view["status"], view["version"], view["remarks"]) == ("active", 1, [])
     assert created.headers["location"] == view["links"]["self"]
@@ -156,7 +157,7 @@ def test_a_merge_patch_changes_what_it_names_and_nothing_else(ana: httpx.Client)
     answer = ana.patch(before["links"]["self"], json=patch, headers=MERGE_PATCH)
     assert answer.status_code == 200
     changed = {
-        "filters": {"max_cloud_cover": None, "min_coverage": 0.5},
+        "filters": {"max_cloud_cover": None, "min_clear_fraction": None, "min_coverage": 0.5},
         "labels": {"b": "2", "c": "3"},
         "priority": "high",
         "version": 2,
@@ -170,7 +171,7 @@ def test_null_in_a_patch_goes_back_to_the_default(ana: httpx.Client) -> None:
     patch = dict.fromkeys(("end_at", "filters", "labels", "priority", "assets"))
     after = ana.patch(view["links"]["self"], json=patch).json()
     assert after["end_at"] is None
-    assert after["filters"] == {"max_cloud_cover": None, "min_coverage": None}
+    assert after["filters"] == {"max_cloud_cover": None, "min_clear_fraction": None, "min_coverage": None}
     assert (after["labels"], after["priority"]) == ({}, "normal")
     assert after["assets"] == ["blue", "green", "red", "nir", "scl"]
 
@@ -349,6 +350,28 @@ def test_the_ledger_says_how_each_acquisition_ended(api: Api, ana: httpx.Client)
         "S2_2",
     ]
     assert page["outcomes"][0]["item"] == f"{api.url}/stac/collections/clips/items/clip-5"
+
+
+def test_a_tile_that_is_not_in_the_item_says_which_is_there_instead(api: Api, ana: httpx.Client) -> None:
+    view = subscribe(ana)
+    superseded = replace(
+        an_outcome(view["id"], 1),
+        item_id="S2_beside",
+        acquisition="S2B_20260401T100000",
+        status=OutcomeStatus.SKIPPED,
+        reason=SkipReason.SUPERSEDED,
+        explanation="S2_1 shows more of the area",
+        numbers={"coverage": 0.4, "clear": 0.25, "cloud_cover": 37.5},
+    )
+    api.imagery.subscriptions.ledger.record(superseded)
+    api.imagery.subscriptions.ledger.record(an_outcome(view["id"], 2))
+
+    later, row = ana.get(view["links"]["ledger"]).json()["outcomes"]
+
+    assert (row["status"], row["reason"], row["acquisition"]) == ("skipped", "superseded", "S2B_20260401T100000")
+    assert row["item"] == f"{api.url}/stac/collections/clips/items/clip-1"
+    assert row["numbers"] == {"coverage": 0.4, "clear": 0.25, "cloud_cover": 37.5}
+    assert later["acquisition"] is None
 
 
 def an_outcome(subscription_id: str, day: int) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,7 +55,9 @@ class Server:
     says: dict[str, str] = field(default_factory=dict)
     """Words of a refusal, instead of its code."""
     cut: dict[str, int] = field(default_factory=dict)
-    """How many answers from now are cut off half-way (header requests excluded)."""
+    """How many answers from now are cut off half-way (those to a header's range excluded)."""
+    whole_only: bool = False
+    """Whether Range headers are passed over, as plain servers do."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """(method, Range header) of every request."""
 
@@ -87,8 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self._send(status, error.encode() if with_body else b"", {})
             return
-        if not asked:
-            self._send(200, body if with_body else b"", {"Content-Length": str(len(body)), "Accept-Ranges": "bytes"})
+        if not asked or told.whole_only:
+            headers = {"Content-Length": str(len(body))} | ({} if told.whole_only else {"Accept-Ranges": "bytes"})
+            if not asked and told.cut.get(name, 0) > 0:
+                told.cut[name] -= 1
+                body = body[: len(body) // 2]
+                self.close_connection = True
+            self._send(200, body if with_body else b"", headers)
             return
         first, _, last = asked.removeprefix("bytes=").partition("-")
         start, stop = int(first), min(int(last or len(body) - 1), len(body) - 1) + 1
@@ -106,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # GDAL hangs up on a body it has had enough of
+            super().handle()
 
     def log_message(self, *args: Any) -> None:
         """Silence."""

@@ -20,8 +20,10 @@ from shapely.geometry import Point, Polygon, mapping, shape
 
 from imagery.errors import AssetMissing, ClipTooLarge, RasterError, RasterUnreadable
 from imagery.raster.clip import Clip, clip, clip_many
+from imagery.raster.reading import Reading
 
 LARGE = 10**8
+ANY = Reading(max_pixels=LARGE)
 EAST, NORTH = 500_000, 5_100_000
 
 
@@ -38,7 +40,7 @@ def pixels_box(left: float, top: float, right: float, bottom: float) -> dict[str
 
 
 def one(path: Path, geometry: dict[str, Any], **options: Any) -> Clip:
-    clipped = clip(str(path), geometry, max_pixels=LARGE, **options)
+    clipped = clip(str(path), geometry, reading=Reading(max_pixels=LARGE, **options))
     assert clipped is not None
     return clipped
 
@@ -77,17 +79,17 @@ def test_an_aoi_off_the_raster_or_on_nodata_only_gives_none(write_raster) -> Non
     data = counted()
     data[0, :, 15:] = 0
     path = str(write_raster(data, nodata=0))
-    assert clip(path, pixels_box(40, 5, 50, 6), max_pixels=LARGE) is None
-    assert clip(path, pixels_box(-3, 5, -1, 6), max_pixels=LARGE) is None
-    assert clip(path, pixels_box(16, 5, 20, 8), max_pixels=LARGE) is None
-    assert clip(path, pixels_box(14, 5, 20, 8), max_pixels=LARGE) is not None
+    assert clip(path, pixels_box(40, 5, 50, 6), reading=ANY) is None
+    assert clip(path, pixels_box(-3, 5, -1, 6), reading=ANY) is None
+    assert clip(path, pixels_box(16, 5, 20, 8), reading=ANY) is None
+    assert clip(path, pixels_box(14, 5, 20, 8), reading=ANY) is not None
 
 
 def test_an_aoi_on_the_other_side_of_the_world_gives_none(write_raster) -> None:
     path = str(write_raster(counted(), nodata=0))
     for longitude, latitude in [(-165, 46), (105, 10), (-75, -80), (15, -46), (179, 89)]:
         square = Point(longitude, latitude).buffer(0.01, cap_style="square")
-        assert clip(path, mapping(square), max_pixels=LARGE) is None
+        assert clip(path, mapping(square), reading=ANY) is None
 
 
 def test_coverage_counts_what_falls_off_the_raster_and_what_has_no_data(write_raster) -> None:
@@ -102,24 +104,24 @@ def test_coverage_counts_what_falls_off_the_raster_and_what_has_no_data(write_ra
 def test_too_large_a_window_is_refused_before_reading(write_raster) -> None:
     path = str(write_raster(counted(bands=2), nodata=0))
     with pytest.raises(ClipTooLarge, match="limit is 599"):
-        clip(path, pixels_box(0.5, 0.5, 29.5, 9.5), max_pixels=599)
-    assert clip(path, pixels_box(0.5, 0.5, 29.5, 9.5), max_pixels=600)
+        clip(path, pixels_box(0.5, 0.5, 29.5, 9.5), reading=Reading(max_pixels=599))
+    assert clip(path, pixels_box(0.5, 0.5, 29.5, 9.5), reading=Reading(max_pixels=600))
 
 
 def test_one_failing_aoi_does_not_fail_the_others(write_raster) -> None:
     path = str(write_raster(counted(), nodata=0))
     aois = [pixels_box(1, 1, 3, 3), pixels_box(0, 0, 30, 20), pixels_box(50, 1, 60, 3), pixels_box(2, 2, 4, 4)]
-    results = clip_many(path, aois, max_pixels=100)
+    results = clip_many(path, aois, reading=Reading(max_pixels=100))
     assert [type(each) for each in results] == [Clip, ClipTooLarge, type(None), Clip]
 
 
 def test_no_aois_open_nothing() -> None:
-    assert clip_many("/nowhere.tif", [], max_pixels=1) == []
+    assert clip_many("/nowhere.tif", [], reading=Reading(max_pixels=1)) == []
 
 
 def test_a_file_that_is_gone_is_raised(tmp_path: Path) -> None:
     with pytest.raises(AssetMissing):
-        clip_many(str(tmp_path / "none.tif"), [pixels_box(0, 0, 1, 1)], max_pixels=1)
+        clip_many(str(tmp_path / "none.tif"), [pixels_box(0, 0, 1, 1)], reading=Reading(max_pixels=1))
 
 
 def test_without_declared_nodata_zero_is_a_value(write_raster) -> None:
@@ -128,7 +130,7 @@ def test_without_declared_nodata_zero_is_a_value(write_raster) -> None:
     path = write_raster(data)
     clipped = one(path, pixels_box(5, 5, 8, 8))
     assert (clipped.nodata, clipped.nodata_declared, clipped.coverage) == (0, False, 1)
-    assert clip(str(path), pixels_box(5, 5, 8, 8), nodata=0, max_pixels=LARGE) is None
+    assert clip(str(path), pixels_box(5, 5, 8, 8), reading=Reading(nodata=0, max_pixels=LARGE)) is None
     declared = one(path, pixels_box(5, 5, 10, 8), nodata=0)
     assert declared.nodata_declared and declared.valid_pixels == 6
 
@@ -145,7 +147,7 @@ def test_nan_is_never_valid(write_raster, nodata: float | None) -> None:
     data[0, 5, 5:8] = np.nan
     clipped = one(write_raster(data, nodata=nodata), pixels_box(4, 4, 9, 9))
     assert clipped.aoi_pixels - clipped.valid_pixels == 3
-    assert clip(str(write_raster(data, nodata=nodata)), pixels_box(5, 5, 8, 6), max_pixels=LARGE) is None
+    assert clip(str(write_raster(data, nodata=nodata)), pixels_box(5, 5, 8, 6), reading=ANY) is None
 
 
 def test_an_internal_mask_is_heeded(write_raster) -> None:
@@ -154,7 +156,7 @@ def test_an_internal_mask_is_heeded(write_raster) -> None:
     path = write_raster(counted(), mask=mask)
     clipped = one(path, pixels_box(5, 5, 10, 8))
     assert clipped.valid_pixels == 6
-    assert clip(str(path), pixels_box(5, 5, 8, 8), max_pixels=LARGE) is None
+    assert clip(str(path), pixels_box(5, 5, 8, 8), reading=ANY) is None
 
 
 def test_an_alpha_band_is_heeded_and_kept(write_raster) -> None:
@@ -171,9 +173,9 @@ def test_an_alpha_band_is_heeded_and_kept(write_raster) -> None:
 def test_what_cannot_be_placed_is_unreadable(write_raster) -> None:
     for profile in ({"crs": None}, {"transform": Affine.identity()}):
         with pytest.raises(RasterUnreadable):
-            clip(str(write_raster(counted(), **profile)), pixels_box(1, 1, 3, 3), max_pixels=LARGE)
+            clip(str(write_raster(counted(), **profile)), pixels_box(1, 1, 3, 3), reading=ANY)
     with pytest.raises(RasterUnreadable, match="complex"):
-        clip(str(write_raster(counted(dtype="complex64"))), pixels_box(1, 1, 3, 3), max_pixels=LARGE)
+        clip(str(write_raster(counted(dtype="complex64"))), pixels_box(1, 1, 3, 3), reading=ANY)
 
 
 FIJI = {
@@ -198,9 +200,9 @@ def test_an_aoi_across_the_antimeridian_on_a_worldwide_raster_is_refused_with_th
     world = Affine(0.01, 0, -180, 0, -0.01, -16)
     path = str(write_raster(counted(200, 36_000, "uint8"), crs="EPSG:4326", transform=world, nodata=0))
     with pytest.raises(ClipTooLarge, match="antimeridian"):
-        clip(path, FIJI, max_pixels=100_000)
+        clip(path, FIJI, reading=Reading(max_pixels=100_000))
     part = {"type": "Polygon", "coordinates": FIJI["coordinates"][1]}
-    assert clip(path, part, max_pixels=100_000) is not None
+    assert clip(path, part, reading=Reading(max_pixels=100_000)) is not None
 
 
 def test_an_aoi_across_the_antimeridian_gives_its_half_on_a_raster_of_one_side(write_raster) -> None:
@@ -256,7 +258,7 @@ def test_any_raster_and_polygon_give_what_rasterio_gives(write_raster, raster: A
     placed = Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in outline.exterior.coords])
     geometry = in_degrees(placed, profile["crs"])
     path = write_raster(values, **profile)
-    ours = clip(str(path), geometry, max_pixels=LARGE)
+    ours = clip(str(path), geometry, reading=ANY)
     with rasterio.open(path) as src:
         theirs = expected(src, geometry)
     if ours is None:
@@ -285,7 +287,7 @@ def test_an_area_of_nodata_only_is_told_from_one_beyond_the_raster_when_asked_fo
         "type": "Polygon",
         "coordinates": [[[16.001, 46.052], [16.003, 46.052], [16.003, 46.053], [16.001, 46.052]]],
     }
-    empty, beyond = clip_many(href, [here, away], max_pixels=10**6, keep_empty=True)
+    empty, beyond = clip_many(href, [here, away], reading=Reading(max_pixels=10**6), keep_empty=True)
     assert isinstance(empty, Clip) and empty.valid_pixels == 0 and empty.coverage == 0 and not empty.data.any()
     assert beyond is None
-    assert clip_many(href, [here, away], max_pixels=10**6) == [None, None]
+    assert clip_many(href, [here, away], reading=Reading(max_pixels=10**6)) == [None, None]

@@ -117,11 +117,12 @@ def test_zero_stays_a_value_where_nobody_said_it_is_not(tmp_path: Path) -> None:
     assert cog_validate(path, strict=True)[0]
 
 
-def test_an_alpha_band_stays_one(tmp_path: Path) -> None:
-    data = noise(4, 6, 6, "uint8")
-    data[3] = 255
+@pytest.mark.parametrize("colours", [(ColorInterp.gray,), (ColorInterp.red, ColorInterp.green, ColorInterp.blue)])
+def test_an_alpha_band_stays_one(tmp_path: Path, colours: tuple[ColorInterp, ...]) -> None:
+    meanings = (*colours, ColorInterp.alpha)
+    data = noise(len(meanings), 6, 6, "uint8")
+    data[-1] = 255
     data[:, 0] = 0
-    meanings = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
     path = written(tmp_path, make_clip(data, colorinterp=meanings, nodata_declared=False))
     with rasterio.open(path) as src:
         assert src.colorinterp == meanings

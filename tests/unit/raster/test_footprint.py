@@ -11,6 +11,7 @@ from shapely.geometry import shape
 
 from imagery.raster.clip import Clip, clip
 from imagery.raster.footprint import footprint
+from imagery.raster.reading import Reading
 
 AOI = {
     "type": "Polygon",
@@ -19,7 +20,7 @@ AOI = {
 
 
 def clipped(write_raster: Any, data: np.ndarray, geometry: dict[str, Any] = AOI, **profile: Any) -> Clip:
-    result = clip(str(write_raster(data, **{"nodata": 0, **profile})), geometry, max_pixels=10**8)
+    result = clip(str(write_raster(data, **{"nodata": 0, **profile})), geometry, reading=Reading(max_pixels=10**8))
     assert result is not None
     return result
 

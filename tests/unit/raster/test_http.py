@@ -14,6 +14,7 @@ from imagery.errors import AssetMissing, ImageryError, RasterUnavailable, Raster
 from imagery.raster.clip import Clip, clip, clip_many
 from imagery.raster.cog import encode_cog
 from imagery.raster.gdal import open_raster
+from imagery.raster.reading import Reading
 
 AOI = {
     "type": "Polygon",
@@ -22,6 +23,7 @@ AOI = {
 """800 x 1100 m, 1.6 km right of and 2 km below the corner of what `write_raster` makes."""
 
 QUICK = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_MAX_RETRY": "1"}
+READING = Reading(max_pixels=10**6)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def cog(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         "type": "Polygon",
         "coordinates": [[[14.9, 45.9], [15.2, 45.9], [15.2, 46.2], [14.9, 46.2], [14.9, 45.9]]],
     }
-    clipped = clip(str(path), whole, max_pixels=10**7)
+    clipped = clip(str(path), whole, reading=Reading(max_pixels=10**7))
     assert clipped is not None
     return encode_cog(clipped, categorical=False)
 
@@ -57,7 +59,7 @@ def refusal(href: str) -> ImageryError:
 
 def test_a_clip_takes_a_handful_of_requests(server, cog) -> None:
     server.files["b.tif"] = cog
-    assert clip(server.href("b.tif"), AOI, max_pixels=10**6) is not None
+    assert clip(server.href("b.tif"), AOI, reading=READING) is not None
     gets = [request for request in server.requests if request[0] == "GET"]
     assert len(gets) <= 3
     assert len(server.requests) <= 5
@@ -70,7 +72,7 @@ def test_many_clips_of_one_asset_open_it_once(server, cog) -> None:
         {"type": "Polygon", "coordinates": [[[x + step * 1e-4, y] for x, y in AOI["coordinates"][0]]]}
         for step in range(50)
     ]
-    clips = clip_many(server.href("b.tif"), nearby, max_pixels=10**6)
+    clips = clip_many(server.href("b.tif"), nearby, reading=READING)
     assert all(isinstance(each, Clip) for each in clips)
     assert len(server.requests) <= 8
 
@@ -116,9 +118,9 @@ def test_a_body_that_is_always_cut_short_is_unavailable(server, cog) -> None:
 
 def test_a_body_cut_short_once_is_fetched_again(server, cog) -> None:
     server.files["b.tif"] = cog
-    expected = clip(server.href("b.tif"), AOI, max_pixels=10**6)
+    expected = clip(server.href("b.tif"), AOI, reading=READING)
     server.cut["b.tif"] = 1
-    got = clip(server.href("b.tif"), AOI, max_pixels=10**6)
+    got = clip(server.href("b.tif"), AOI, reading=READING)
     assert server.cut["b.tif"] == 0
     assert expected is not None and got is not None
     np.testing.assert_array_equal(got.data, expected.data)
@@ -127,7 +129,7 @@ def test_a_body_cut_short_once_is_fetched_again(server, cog) -> None:
 def test_an_aoi_whose_blocks_never_come_takes_no_other_with_it(server, cog) -> None:
     lower = {"type": "Polygon", "coordinates": [[[x, y - 0.07] for x, y in AOI["coordinates"][0]]]}
     server.files["b.tif"] = cog[: len(cog) * 3 // 4]
-    first, second = clip_many(server.href("b.tif"), [AOI, lower], max_pixels=10**6)
+    first, second = clip_many(server.href("b.tif"), [AOI, lower], reading=READING)
     assert isinstance(first, Clip)
     assert isinstance(second, RasterUnavailable)
 
@@ -181,10 +183,10 @@ def test_a_file_that_disappears_is_missed(server, cog) -> None:
 
 def test_a_file_replaced_under_its_url_is_read_as_it_is_now(server, cog, write_raster) -> None:
     server.files["b.tif"] = cog
-    clip(server.href("b.tif"), AOI, max_pixels=10**6)
+    clip(server.href("b.tif"), AOI, reading=READING)
     path = write_raster(np.full((1, 600, 900), 77, dtype=np.int16), nodata=-1)
     server.files["b.tif"] = path.read_bytes()
-    now = clip(server.href("b.tif"), AOI, max_pixels=10**6)
+    now = clip(server.href("b.tif"), AOI, reading=READING)
     assert now is not None
     assert now.data.dtype == np.int16
     assert set(np.unique(now.data)) == {-1, 77} or set(np.unique(now.data)) == {77}
@@ -239,21 +241,21 @@ def test_jpeg_2000_under_another_name_is_read(write_raster, tmp_path: Path) -> N
     path = write_raster(np.full((1, 300, 300), 9, dtype=np.uint16))
     copy(path, tmp_path / "b.jp2", driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES")
     (tmp_path / "b.jp2").rename(tmp_path / "named.tif")
-    clipped = clip(str(tmp_path / "named.tif"), AOI, max_pixels=10**6)
+    clipped = clip(str(tmp_path / "named.tif"), AOI, reading=READING)
     assert clipped is not None
     assert (clipped.data[0, clipped.inside] == 9).all()
 
 
 def test_many_threads_at_once_get_what_one_gets(server, cog) -> None:
     server.files["b.tif"] = cog
-    expected = clip(server.href("b.tif"), AOI, max_pixels=10**6)
+    expected = clip(server.href("b.tif"), AOI, reading=READING)
     assert expected is not None
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
             for _ in range(5):
-                got = clip(server.href("b.tif"), AOI, max_pixels=10**6)
+                got = clip(server.href("b.tif"), AOI, reading=READING)
                 assert got is not None
                 np.testing.assert_array_equal(got.data, expected.data)
                 assert encode_cog(got, categorical=False) == encode_cog(expected, categorical=False)

@@ -93,22 +93,22 @@ def test_classes_and_other_products_are_as_declared() -> None:
 
 
 def test_other_collections_are_as_declared_in_either_version_of_the_extension() -> None:
-    old = decide(sentinel2("landsat-c2-l2", bands=[{"scale": 2.75e-05, "offset": -0.2}]), "red")
+    old = decide(sentinel2("naip", bands=[{"scale": 2.75e-05, "offset": -0.2}]), "red")
     assert old is not None and (old.scale, old.offset) == (2.75e-05, -0.2)
-    item = sentinel2("landsat-c2-l2")
+    item = sentinel2("naip")
     item.assets["red"].extra_fields["raster:scale"] = 0.5
     new = decide(item, "red")
     assert new is not None and (new.scale, new.offset) == (0.5, 0)
-    item = sentinel2("landsat-c2-l2")
+    item = sentinel2("naip")
     item.assets["red"].extra_fields["bands"] = [{"raster:offset": -3}]
     of_band = decide(item, "red")
     assert of_band is not None and (of_band.scale, of_band.offset) == (1, -3)
-    assert decide(sentinel2("landsat-c2-l2"), "red") is None
+    assert decide(sentinel2("naip"), "red") is None
 
 
 @pytest.mark.parametrize("bands", ["x", [], [None], [{"scale": "0.1"}], [{"scale": True}], {"scale": 1}])
 def test_nonsense_is_no_declaration(bands) -> None:
-    item = sentinel2("landsat-c2-l2")
+    item = sentinel2("naip")
     item.assets["red"].extra_fields["raster:bands"] = bands
     assert decide(item, "red") is None
 

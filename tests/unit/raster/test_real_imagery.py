@@ -17,10 +17,12 @@ from shapely.geometry import Point, mapping, shape
 from imagery.raster.clip import Clip, clip, clip_many
 from imagery.raster.cog import encode_cog
 from imagery.raster.footprint import footprint
+from imagery.raster.reading import Reading
 from imagery.raster.thumbnail import encode_thumbnail
 
 PARCELS = "fields/parcels_slovenia_over_33TWM_33TWL.geojson"
 MAIN_SET = "imagery/earthsearch_33T_2023-08"
+ANY = Reading(max_pixels=10**8)
 
 
 def parcels_of(shared_data: Path) -> list[dict[str, Any]]:
@@ -70,7 +72,7 @@ def test_every_parcel_of_every_date_and_tile_is_what_rasterio_cuts_out(shared_da
     paths = sorted((shared_data / MAIN_SET).glob(f"S2*/{band}.tif"))
     assert len(paths) == 10
     for path in paths:
-        clips = clip_many(str(path), parcels, max_pixels=10**8)
+        clips = clip_many(str(path), parcels, reading=ANY)
         found = assert_same_as_rasterio(path, parcels, clips)
         assert found == (100 if "33TWM" in path.parent.name else 30), path
 
@@ -102,13 +104,13 @@ def test_other_sensors_and_resolutions_are_what_rasterio_cuts_out(shared_data: P
     for path in paths:
         with rasterio.open(path) as src:
             areas = areas_over(src)
-        assert assert_same_as_rasterio(path, areas, clip_many(str(path), areas, max_pixels=10**8)) >= 10, path
+        assert assert_same_as_rasterio(path, areas, clip_many(str(path), areas, reading=ANY)) >= 10, path
 
 
 def test_clips_of_real_imagery_become_valid_cogs_with_footprints_inside_their_aois(shared_data: Path) -> None:
     parcels = parcels_of(shared_data)
     for path in sorted((shared_data / MAIN_SET).glob("S2*_33TWL_*/*.tif")):
-        for geometry, cut in zip(parcels, clip_many(str(path), parcels, max_pixels=10**8), strict=True):
+        for geometry, cut in zip(parcels, clip_many(str(path), parcels, reading=ANY), strict=True):
             if cut is None:
                 continue
             assert isinstance(cut, Clip)
@@ -116,7 +118,7 @@ def test_clips_of_real_imagery_become_valid_cogs_with_footprints_inside_their_ao
             assert outline.is_valid and not outline.is_empty
             assert outline.within(shape(geometry).buffer(1e-6))
             assert encode_thumbnail([cut]).startswith(b"\x89PNG")
-        if isinstance(cut := clip(str(path), parcels[-1], max_pixels=10**8) or cut, Clip):
+        if isinstance(cut := clip(str(path), parcels[-1], reading=ANY) or cut, Clip):
             with MemoryFile(encode_cog(cut, categorical="SCL" in path.name)) as file, file.open() as src:
                 np.testing.assert_array_equal(src.read(), cut.data)
 
@@ -124,9 +126,9 @@ def test_clips_of_real_imagery_become_valid_cogs_with_footprints_inside_their_ao
 def test_one_clip_is_the_same_as_one_of_many(shared_data: Path) -> None:
     path = next((shared_data / MAIN_SET).glob("*33TWM*/B08.tif"))
     parcels = parcels_of(shared_data)[:5]
-    many = clip_many(str(path), parcels, max_pixels=10**8)
+    many = clip_many(str(path), parcels, reading=ANY)
     for geometry, one_of_many in zip(parcels, many, strict=True):
-        alone = clip(str(path), geometry, max_pixels=10**8)
+        alone = clip(str(path), geometry, reading=ANY)
         assert alone is not None and isinstance(one_of_many, Clip)
         np.testing.assert_array_equal(alone.data, one_of_many.data)
         assert alone.coverage == one_of_many.coverage

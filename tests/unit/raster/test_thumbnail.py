@@ -11,6 +11,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from imagery.raster.clip import Clip, clip
+from imagery.raster.reading import Reading
 from imagery.raster.thumbnail import encode_thumbnail
 
 
@@ -29,7 +30,7 @@ AOI = {
 
 
 def clipped(write_raster: Any, data: np.ndarray, geometry: dict[str, Any] = AOI, **profile: Any) -> Clip:
-    result = clip(str(write_raster(data, **{"nodata": 0, **profile})), geometry, max_pixels=10**8)
+    result = clip(str(write_raster(data, **{"nodata": 0, **profile})), geometry, reading=Reading(max_pixels=10**8))
     assert result is not None
     return result
 

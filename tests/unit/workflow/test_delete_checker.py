@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from imagery.checkers.delete import DeleteChecker
+from imagery.checkers.expiry import Expiry
 from imagery.checkers.removal import AT_REST, Removal
 from imagery.errors import CatalogUnavailable
 from imagery.model.codec import to_dict
@@ -24,6 +25,7 @@ from imagery.service.failing import as_failure
 from imagery.service.looks import Progress
 from imagery.stores.sqlite.deletions import SqliteDeletionStore
 from imagery.stores.sqlite.failures import SqliteFailureStore
+from imagery.stores.sqlite.products import SqliteProductStore
 from tests.unit.workflow.conftest import House
 
 RETENTION = timedelta(days=182)
@@ -60,6 +62,7 @@ def checker(house: House, wrap: Callable[[Any], Any] = lambda port: port, **chan
         "ledger": n.ledger,
         "failures": n.failures,
         "deletions": deletions(house),
+        "products": products(house),
         "objects": n.objects,
         "catalog": n.catalog,
     }
@@ -70,6 +73,7 @@ def checker(house: House, wrap: Callable[[Any], Any] = lambda port: port, **chan
         progress=Progress(feeds=house.feeds, looks=n.looker.looks),
         events=n.events,
         removal=Removal(**ports, together=database(house).write),
+        expiry=Expiry(products=ports["products"], objects=ports["objects"], catalog=ports["catalog"]),
         retention=RETENTION,
         late_arrivals=timedelta(days=3),
     )
@@ -83,6 +87,10 @@ def database(house: House) -> Any:
 
 def deletions(house: House) -> SqliteDeletionStore:
     return SqliteDeletionStore(database(house))
+
+
+def products(house: House) -> SqliteProductStore:
+    return SqliteProductStore(database(house))
 
 
 def deliver(house: House, item_id: str, *subscriptions: Subscription) -> Request:
@@ -131,6 +139,7 @@ def traces(house: House, subscription_id: str) -> list[str]:
     left = [key for key in house.objects() if subscription_id in key]
     left += [f"ledger {row.item_id}" for row in n.ledger.find(OutcomeQuery(subscription_id=subscription_id)).values]
     left += [f"failure {one.id}" for one in n.failures.find(FailureQuery(subscription_id=subscription_id)).values]
+    left += [f"product {one.item_id}" for one in products(house).all_of(subscription_id)]
     left += [f"item {i}" for i in "abc" if n.catalog.get("sentinel-2-l2a", f"{i}--{subscription_id}") is not None]
     left += [f"row {one.id}" for one in n.subscriptions.find(SubscriptionQuery()).values if one.id == subscription_id]
     return left
@@ -354,7 +363,7 @@ def assert_gone(house: House, clock: Any, due: Subscription) -> None:
     assert (deletion.finished_at, deletion.acquisitions, deletion.items) == (clock(), 3, 1)
 
 
-CALLS = 24
+CALLS = 32
 """Of ports, in a removal that nothing disturbs, and some more."""
 
 

@@ -116,17 +116,18 @@ def _drop(target: dict[str, Any], path: Sequence[str]) -> None:
 
 
 def feature(item: StoredItem, base: str) -> bytes:
-    """One item's JSON. Nothing stored is parsed on the way."""
+    """One item's JSON. Nothing stored is parsed on the way but links to other items beside this one."""
     collection = f"{base}collections/{quote(item.collection)}"
-    made = [
-        {"rel": "self", "type": GEOJSON, "title": item.id, "href": f"{collection}/items/{quote(item.id)}"},
+    url = f"{collection}/items/{quote(item.id)}"
+    made: list[Link] = [
+        {"rel": "self", "type": GEOJSON, "title": item.id, "href": url},
         {"rel": "parent", "type": JSON, "title": item.collection, "href": collection},
         {"rel": "collection", "type": JSON, "title": item.collection, "href": collection},
         root_link(base),
     ]
     links = _dumps(made)
     if item.links != b"[]":
-        links = links[:-1] + b"," + item.links[1:]
+        links = links[:-1] + b"," + _resolved(item.links, url)[1:]
     parts = (
         b'{"type":"Feature","id":' + _dumps(item.id),
         b'"collection":' + _dumps(item.collection),
@@ -135,6 +136,20 @@ def feature(item: StoredItem, base: str) -> bytes:
     )
     rest = b"," + item.rest[1:] if item.rest != b"{}" else b"}"
     return b",".join(parts) + rest
+
+
+def _resolved(links: bytes, url: str) -> bytes:
+    """A stored `./<item id>` leads to the item beside this one, which is at `url`; searches are answered elsewhere."""
+    if b'"href":"./' not in links:
+        return links
+    return _dumps([_with_whole_href(link, url) for link in json.loads(links)])
+
+
+def _with_whole_href(link: Link, url: str) -> Link:
+    href = link.get("href")
+    if not isinstance(href, str) or not href.startswith("./"):
+        return link
+    return {**link, "href": url.rpartition("/")[0] + href[1:]}
 
 
 def item_response(item: StoredItem, base: str, *, status: int = 200) -> Response:

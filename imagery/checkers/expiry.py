@@ -1,0 +1,79 @@
+"""Removes items that a newer processing of their acquisition took the place of, once their time beside it is over."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from imagery.errors import ImageryError
+from imagery.model.product import Product, ProductStatus
+from imagery.ports import Catalog, ObjectStore, ProductStore
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expiry:
+    """The item first, so that nobody finds one whose objects are gone; the product, which names them, last."""
+
+    products: ProductStore
+    objects: ObjectStore
+    catalog: Catalog
+
+    def run(self, *, now: datetime) -> tuple[int, int]:
+        """How many were removed, and how many could not be; those stay due. May be interrupted anywhere."""
+        removed, failed = 0, 0
+        stay: set[tuple[str, str, str]] = set()
+        # What stays is the longest due and comes first each time: ask for so many more.
+        while pending := self._pending(stay, now):
+            for product in pending:
+                try:
+                    is_removed = self._remove(product, now)
+                except ImageryError as error:
+                    logger.warning(
+                        "superseded item not removed: %s",
+                        error,
+                        extra={"subscription_id": product.subscription_id, "item_id": product.item_id},
+                    )
+                    failed, is_removed = failed + 1, False
+                removed += is_removed
+                if not is_removed:
+                    stay.add(_key(product))
+        return removed, failed
+
+    def due(self, *, now: datetime, limit: int) -> tuple[Product, ...]:
+        """Up to `limit` of those that `run` would remove now, doing nothing: the dry run."""
+        return self.products.expired(now=now, limit=limit)
+
+    def _pending(self, stay: set[tuple[str, str, str]], now: datetime) -> list[Product]:
+        found = self.products.expired(now=now, limit=BATCH + len(stay))
+        return [product for product in found if _key(product) not in stay]
+
+    def _remove(self, product: Product, now: datetime) -> bool:
+        """False when it stands again by now, or is gone."""
+        siblings = self.products.of(product.subscription_id, product.acquisition)
+        standing = next((each for each in siblings if _key(each) == _key(product)), None)
+        if standing is None or not _is_due(standing, now):
+            return False
+        self.catalog.retract(standing.collection_id, [standing.item_id])
+        if not any(_shares_objects(standing, other) for other in siblings if other != standing):
+            self.objects.remove_prefix(standing.prefix)
+        self.products.remove(standing)
+        return True
+
+
+def _key(product: Product) -> tuple[str, str, str]:
+    return (product.subscription_id, product.collection_id, product.item_id)
+
+
+def _is_due(product: Product, now: datetime) -> bool:
+    is_superseded = product.status is ProductStatus.SUPERSEDED
+    return is_superseded and product.expires_at is not None and product.expires_at <= now
+
+
+def _shares_objects(product: Product, other: Product) -> bool:
+    """Whether removing what lies below the one's prefix would take something of the other's."""
+    return f"{other.prefix}/".startswith(f"{product.prefix}/")

@@ -1,0 +1,33 @@
+"""Scale and offset as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Pair = tuple[float, float]
+"""(scale, offset)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Radiometry:
+    """physical value = stored number x scale + offset."""
+
+    scale: float | None
+    """Of all bands; None where they differ."""
+
+    offset: float | None
+    source: str
+    """Why these, for a person."""
+
+    bands: tuple[Pair | None, ...] = ()
+    """Of each band, in the file's order, where they differ; None: nothing is said of that one."""
+
+
+def agreed(pairs: list[Pair | None], source: str) -> Radiometry | None:
+    """One word for all bands where they have the same, else a word for each; None if nothing is said of any."""
+    if not any(pairs):
+        return None
+    first = pairs[0]
+    if first is not None and pairs.count(first) == len(pairs):
+        return Radiometry(scale=first[0], offset=first[1], source=source)
+    return Radiometry(scale=None, offset=None, source=f"{source}, which differ", bands=tuple(pairs))
