@@ -64,6 +64,7 @@ from imagery.service.looks import Lookback, Looker, Progress
 from imagery.service.notifications import Notifications
 from imagery.service.push import Push
 from imagery.service.subscriptions import Limits, Subscriptions
+from imagery.service.verifying import Verification
 from imagery.service.webhooks import Webhooks
 from imagery.settings import Settings
 from imagery.stores.sqlite.control import SqliteControlStore, SqliteUsageStore
@@ -115,6 +116,7 @@ class Imagery:
     arrivals: Arrivals
     push: Push
     delete_checker: DeleteChecker
+    verification: Verification
     notifications: Notifications
     deliverer: Deliverer
     deletions: DeletionStore
@@ -203,6 +205,12 @@ def build(
             delete_checker=_delete_checker(settings, neighbours, deletions, products, lookback.progress),
             deletions=deletions,
             products=products,
+            verification=Verification(
+                ledger=neighbours.ledger,
+                products=products,
+                catalog=neighbours.catalog,
+                objects=neighbours.objects,
+            ),
             notifications=Notifications(
                 events=neighbours.events, outbox=outbox, subscriptions=neighbours.subscriptions, clock=clock
             ),
@@ -235,6 +243,7 @@ def _neighbours(
         providers=providers,
         subscriptions=subscriptions,
         ledger=ledger,
+        products=SqliteProductStore(database),
         failures=SqliteFailureStore(database),
         events=SqliteEventStore(database),
         together=database.write,
@@ -250,6 +259,7 @@ def _neighbours(
         catalog=SqliteCatalog(items),
         clock=clock,
         max_clip_pixels=settings.max_clip_pixels,
+        superseded_retention=settings.superseded_retention,
         usage=SqliteUsageStore(database),
     )
 

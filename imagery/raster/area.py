@@ -48,15 +48,17 @@ def window_of(grid: Any, aoi: Geometry) -> Any | None:
     return window if window.width >= 1 and window.height >= 1 else None
 
 
-def pixels_of(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_]]:
-    """(window, its pixels that are the AOI's, shape (height, width)), of the `window` that `window_of` gave.
+def pixels_of(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_], bool]:
+    """(window, its pixels that are the AOI's, whether by touch), of the `window` that `window_of` gave.
 
-    Those whose centre is in the AOI, else those it touches; with `all_touched` those it touches at once, and the window
-    holds every one of them.
+    Shape (height, width): those whose centre is in the AOI, else those it touches; with `all_touched` those it touches
+    at once, and the window holds every one of them.
     """
     if not all_touched:
         inside = _mask(aoi, grid, window, all_touched=False)
-        return window, inside if inside.any() else _mask(aoi, grid, window, all_touched=True)
+        if inside.any():
+            return window, inside, False
+        return window, _mask(aoi, grid, window, all_touched=True), True
     # An edge that runs along a pixel's touches the next one as well, by GDAL's word: that one may be off the window.
     wide = windows.intersection(_grown(window), Window(0, 0, grid.width, grid.height))
     touched = _mask(aoi, grid, wide, all_touched=True)
@@ -70,11 +72,14 @@ def pixels_of(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tu
     found = Window(
         wide.col_off + columns.start, wide.row_off + rows.start, columns.stop - columns.start, rows.stop - rows.start
     )
-    return found, touched[rows, columns]
+    return found, touched[rows, columns], True
 
 
-def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool) -> int:
-    """How many pixels of the AOI would lie off the raster, were its grid to go on."""
+def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool, tiny: bool) -> int:
+    """How many pixels of the AOI would lie off the raster, were its grid to go on.
+
+    `tiny`: on the raster it holds no pixel's centre. If it holds none at all, it is those it touches.
+    """
     endless = geometry_window(grid, [aoi], boundless=True)
     raster = Window(0, 0, grid.width, grid.height)
     if all_touched:
@@ -83,7 +88,9 @@ def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool) -> int:
         return 0
     if endless.width * endless.height > COUNTED_CELLS:
         return _estimated_beyond(grid, aoi, all_touched=all_touched)
-    _, counted = _counted(grid, aoi, endless, all_touched=all_touched)
+    counted = _mask(aoi, grid, endless, all_touched=all_touched)
+    if tiny and not counted.any():
+        counted = _mask(aoi, grid, endless, all_touched=True)
     rows, columns = (
         slice(*(min(max(0, int(edge - start)), int(length)) for edge in (0, end)))
         for start, length, end in (
@@ -92,11 +99,6 @@ def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool) -> int:
         )
     )
     return int(np.count_nonzero(counted)) - int(np.count_nonzero(counted[rows, columns]))
-
-
-def _counted(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_]]:
-    inside = _mask(aoi, grid, window, all_touched=all_touched)
-    return window, inside if inside.any() else _mask(aoi, grid, window, all_touched=True)
 
 
 def _mask(aoi: Geometry, grid: Any, window: Any, *, all_touched: bool) -> NDArray[np.bool_]:

@@ -42,14 +42,15 @@ def place_of(grid: Grid, geometry: Geometry, *, bands: int, reading: Reading, hr
     if aoi is None or window is None:
         return None
     refuse_too_large(window, bands=bands, max_pixels=reading.max_pixels, href=href)
-    window, inside = pixels_of(grid, aoi, window, all_touched=reading.all_touched)
+    window, inside, by_touch = pixels_of(grid, aoi, window, all_touched=reading.all_touched)
     if not inside.any():
         return None
+    beyond = pixels_beyond(grid, aoi, all_touched=reading.all_touched, tiny=by_touch)
     return Place(
         window=window,
         grid=grid.cut(window),
         inside=inside,
-        aoi_pixels=int(np.count_nonzero(inside)) + pixels_beyond(grid, aoi, all_touched=reading.all_touched),
+        aoi_pixels=int(np.count_nonzero(inside)) + beyond,
     )
 
 

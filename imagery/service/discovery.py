@@ -10,6 +10,7 @@ from datetime import datetime
 import pystac
 
 from imagery.errors import ImageryError
+from imagery.items.acquisition import acquisition_of_item
 from imagery.model.codec import format_instant
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
@@ -199,6 +200,7 @@ def waiting(
         subscription_id=subscription_id,
         item_id=item.id,
         collection=request.collection,
+        acquisition=acquisition_of_item(item).id,
         status=OutcomeStatus.WAITING,
         acquired_at=acquired_at(item),
         source_updated_at=updated_at(item),

@@ -1,153 +1,188 @@
-"""One source item over the AOIs of its subscribers: look, cut, write."""
+"""The items of one acquisition over the AOIs of its subscribers: look, choose, filter, settle, cut, write."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pystac
-
-from imagery import __version__
-from imagery.errors import AssetMissing, ImageryError
-from imagery.items import CutAsset, make_item, published_collection_id
-from imagery.ports import Catalog, ObjectStore
-from imagery.raster.clip import clip_each
-from imagery.raster.reading import Reading
-from imagery.workflow.draft import Draft, declared_nodata
+from imagery.errors import AoiInvalid, AssetMissing, FormulaInvalid, ImageryError
+from imagery.model.outcome import SkipReason
+from imagery.ports import Catalog, ObjectStore, ProductStore, Together
+from imagery.raster.area import buffered
+from imagery.workflow.aside import Aside
+from imagery.workflow.deciding import Decision, decide_on
+from imagery.workflow.draft import Draft
+from imagery.workflow.fetching import Fetcher
+from imagery.workflow.filtering import numbers_of, refusal
+from imagery.workflow.finishing import finish
+from imagery.workflow.looking import Prospect, look, name_of_look
+from imagery.workflow.needs import Needs, needs_of, needs_quality
+from imagery.workflow.products import confirm
+from imagery.workflow.settling import settle_all
 from imagery.workflow.share import Entry, Share
+from imagery.workflow.writing import Writer
+
+Ending = Entry | ImageryError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cutter:
-    """Cuts one item for many subscriptions, opening each of its assets once and holding one clip at a time."""
+    """Cuts one item for many subscriptions, opening each of its assets once.
+
+    Held in memory at a time: one clip and its encoded file; for an index the bands of its formula, for a single file
+    all its bands, of one subscriber, besides what is made of them. All else waits on disk, in a temporary folder.
+    """
 
     objects: ObjectStore
     catalog: Catalog
+    products: ProductStore
+    together: Together
     max_clip_pixels: int
 
     def cut(self, shares: Sequence[Share]) -> tuple[Entry, ...]:
         """One entry a share; all are of one item.
 
+        The quality band is looked at before all else: for who does not take what it shows, nothing else is read.
+
         One subscriber's error is theirs alone; when every share fails, an error is raised, so that it can be tried
-        again: the first that waiting can help, else the first. Encoded files wait in a temporary folder: objects are
-        written only when all of a share's assets are cut, under keys derived from subscription and item. Cutting twice
-        leaves what cutting once does, and what was delivered before is not touched by a try that fails.
+        again: the first that waiting can help, else the first. Objects are written only when all of a share's assets
+        are cut. Cutting twice leaves what cutting once does, and what was delivered before is not touched by a try
+        that fails.
         """
-        refused = {share.subscription.id: share.refusal() for share in shares}
+        endings: dict[str, Ending] = {}
         with TemporaryDirectory(prefix="imagery-cut-", ignore_cleanup_errors=True) as folder:
-            drafts = {
-                share.subscription.id: Draft(share=share, folder=Path(folder) / str(number), objects=self.objects)
-                for number, share in enumerate(shares)
-                if refused[share.subscription.id] is None
-            }
-            self._read(list(drafts.values()))
-            entries: list[Entry] = []
-            errors: list[ImageryError] = []
-            for share in shares:
-                refusal = refused[share.subscription.id]
-                try:
-                    entries.append(refusal or self._deliver(drafts[share.subscription.id]))
-                except ImageryError as error:
-                    errors.append(error)
-                    entries.append(share.failed(error))
-        if errors and len(errors) == len(shares):
-            raise next((error for error in errors if error.retryable), errors[0])
-        return tuple(entries)
+            prospects = self._prospects(shares, Path(folder), endings)
+            look(prospects, max_pixels=self.max_clip_pixels)
+            drafts = self._drafts(prospects, endings)
+            settle_all(drafts)
+            fetcher = Fetcher(folder=Path(folder) / "whole", max_pixels=self.max_clip_pixels)
+            fetcher.fetch([draft for draft in drafts if draft.error is None])
+            for draft in drafts:
+                endings[draft.share.subscription.id] = self._ended(draft)
+        return _entries(shares, endings)
 
-    def _read(self, drafts: Sequence[Draft]) -> None:
-        """Every asset once, for all who want it and have not failed yet."""
-        for key in dict.fromkeys(key for draft in drafts for key in draft.share.subscription.assets):
-            takers = [draft for draft in drafts if key in draft.share.subscription.assets and draft.error is None]
-            if takers:
-                try:
-                    self._read_asset(key, takers)
-                except ImageryError as error:
-                    for taker in takers:
-                        taker.error = error
+    def _prospects(self, shares: Sequence[Share], folder: Path, endings: dict[str, Ending]) -> list[Prospect]:
+        """Those that something must be read for."""
+        prospects: list[Prospect] = []
+        for number, share in enumerate(shares):
+            try:
+                refused = share.refusal()
+                if refused is None:
+                    prospects.append(_prospect(share, Aside(folder=folder / str(number))))
+                else:
+                    endings[share.subscription.id] = refused
+            except ImageryError as error:
+                endings[share.subscription.id] = error
+        return prospects
 
-    def _read_asset(self, key: str, takers: Sequence[Draft]) -> None:
-        """Raises what keeps the asset from being opened."""
-        item = takers[0].share.item
-        asset = item.assets.get(key)
-        if asset is None:
-            raise AssetMissing(f"item {item.id} has no asset {key!r}; it has: {', '.join(sorted(item.assets))}")
-        clips = clip_each(
-            asset.href,
-            [taker.share.subscription.aoi.geometry for taker in takers],
-            reading=Reading(nodata=declared_nodata(asset), max_pixels=self.max_clip_pixels),
-            keep_empty=True,
+    def _drafts(self, prospects: Sequence[Prospect], endings: dict[str, Ending]) -> list[Draft]:
+        """Of those that are taken and not there yet."""
+        drafts: list[Draft] = []
+        for prospect in prospects:
+            subscription_id = prospect.share.subscription.id
+            try:
+                if prospect.error is not None:
+                    raise prospect.error
+                decision = decide_on(prospect, max_pixels=self.max_clip_pixels)
+                entry = self._is_there(prospect, decision) or _refusal(prospect, decision)
+                if entry is None:
+                    drafts.append(_draft(prospect, decision))
+                else:
+                    endings[subscription_id] = entry
+            except ImageryError as error:
+                endings[subscription_id] = error
+        return drafts
+
+    def _is_there(self, prospect: Prospect, decision: Decision) -> Entry | None:
+        """How it ends when these sources in these states are published already."""
+        return confirm(
+            prospect.share,
+            sources=[item.id for item in decision.sources],
+            products=self.products,
+            together=self.together,
         )
-        with closing(clips):
-            for index, result in clips:
-                takers[index].take(key, result)
-                del result  # else it would stay while the next one is read
+
+    def _ended(self, draft: Draft) -> Ending:
+        try:
+            if draft.error is not None:
+                raise draft.error
+            return self._deliver(draft)
+        except ImageryError as error:
+            return error.with_traceback(None)
 
     def _deliver(self, draft: Draft) -> Entry:
-        if draft.error is not None:
-            raise draft.error
         if draft.outline is None:
-            return draft.share.outside()
-        least = draft.share.subscription.filters.min_coverage
-        if least is not None and draft.coverage < least:
-            return draft.share.too_thin(draft.coverage)
-        return self._write(draft, draft.outline)
+            numbers = numbers_of(draft.quality, 0.0, bytes_read=float(draft.bytes_read))
+            return draft.share.skipped(SkipReason.OUTSIDE, "the scene has no data over the area", **numbers)
+        if draft.quality is None:
+            refused = refusal(
+                draft.share, draft.sources[0], quality=None, coverage=draft.coverage, bytes_read=draft.bytes_read
+            )
+            if refused is not None:
+                return refused
+        finish(draft)
+        writer = Writer(objects=self.objects, catalog=self.catalog, products=self.products, together=self.together)
+        return writer.write(draft, draft.outline)
 
-    def _write(self, draft: Draft, outline: dict[str, object]) -> Entry:
-        share, subscription = draft.share, draft.share.subscription
-        collection_id = published_collection_id(subscription.collection)
-        earlier = self.catalog.get(collection_id, draft.item_id)
-        assets = [draft.assets[key] for key in subscription.assets if key in draft.assets]
-        picture = draft.thumbnail()
-        item = make_item(
-            source=share.item,
-            subscription=subscription,
-            collection_id=collection_id,
-            assets=assets,
-            thumbnail=self._thumbnail(draft, picture),
-            geometry=outline,
-            coverage=draft.coverage,
-            created_at=(earlier.common_metadata.created if earlier else None) or share.now,
-            updated_at=share.now,
-            software_version=__version__,
+
+def _prospect(share: Share, aside: Aside) -> Prospect:
+    """Raises what keeps every candidate from being made: AssetMissing, FormulaInvalid, AoiInvalid."""
+    processing = share.subscription.processing
+    geometry = buffered(share.subscription.aoi.geometry, processing.buffer_m)
+    if geometry is None:
+        raise AoiInvalid(
+            f"nothing is left of the area when it is shrunk by {-processing.buffer_m:g} m; shrink it by less",
+            field="/processing/buffer_m",
         )
+    needs: dict[str, Needs] = {}
+    errors: list[ImageryError] = []
+    for item in share.candidates:
         try:
-            item_key = self._put(draft, item, picture)
-        except ImageryError:
-            if earlier is None:
-                # Nothing speaks of these objects, so nothing would ever remove them.
-                with suppress(ImageryError):
-                    self.objects.remove_prefix(draft.prefix)
-            raise
-        numbers = {
-            "coverage": round(draft.coverage, 6),
-            "pixels": float(draft.valid_pixels),
-            "bytes": float(sum(asset.body_size for asset in assets)),
-            "bytes_read": float(draft.bytes_read),
-        }
-        return share.delivered(
-            item_id=draft.item_id, item_key=item_key, numbers=numbers, left_out=tuple(draft.left_out)
-        )
+            needs[item.id] = needs_of(item, share.subscription)
+        except (AssetMissing, FormulaInvalid) as error:
+            errors.append(error)
+    if not needs:
+        raise errors[0]
+    return Prospect(share=share, aside=aside, geometry=geometry, needs=needs, sights={})
 
-    def _put(self, draft: Draft, item: pystac.Item, picture: bytes) -> str:
-        """The assets, the picture, and last the item, whose key it gives."""
-        for key, path in draft.files.items():
-            self.objects.put(draft.object_key(key), path.read_bytes(), media_type=pystac.MediaType.COG)
-        self.objects.put(f"{draft.prefix}/thumbnail.png", picture, media_type=pystac.MediaType.PNG)
-        item_key = f"{draft.prefix}/item.json"
-        body = json.dumps(item.to_dict(include_self_link=False, transform_hrefs=False)).encode()
-        self.objects.put(item_key, body, media_type=pystac.MediaType.GEOJSON)
-        return item_key
 
-    def _thumbnail(self, draft: Draft, picture: bytes) -> CutAsset:
-        return CutAsset(
-            key="thumbnail",
-            href=self.objects.href(f"{draft.prefix}/thumbnail.png"),
-            media_type=pystac.MediaType.PNG,
-            body_size=len(picture),
-            sha256=hashlib.sha256(picture).hexdigest(),
-        )
+def _refusal(prospect: Prospect, decision: Decision) -> Entry | None:
+    sight = decision.sight
+    if sight.trouble is not None and needs_quality(prospect.share.subscription):
+        raise sight.trouble
+    return refusal(
+        prospect.share,
+        decision.sources[0],
+        quality=sight.quality,
+        coverage=sight.coverage,
+        bytes_read=decision.bytes_read,
+    )
+
+
+def _draft(prospect: Prospect, decision: Decision) -> Draft:
+    return Draft(
+        share=prospect.share,
+        sources=decision.sources,
+        needs=prospect.needs[decision.sources[0].id],
+        geometry=prospect.geometry,
+        quality=decision.sight.quality,
+        look=name_of_look(decision.sources),
+        aside=prospect.aside,
+        bytes_read=decision.bytes_read,
+    )
+
+
+def _entries(shares: Sequence[Share], endings: dict[str, Ending]) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    errors: list[ImageryError] = []
+    for share in shares:
+        ending = endings[share.subscription.id]
+        if isinstance(ending, ImageryError):
+            errors.append(ending)
+            ending = share.failed(ending)
+        entries.append(ending)
+    if errors and len(errors) == len(shares):
+        raise next((error for error in errors if error.retryable), errors[0])
+    return tuple(entries)

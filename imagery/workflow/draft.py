@@ -2,48 +2,78 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pystac
 
-from imagery.errors import ImageryError, ObjectStoreUnavailable, RasterError
-from imagery.items import CutAsset, published_item_id
-from imagery.ports import ObjectStore
+from imagery.errors import ImageryError, RasterError, RasterUnreadable
+from imagery.items import CutAsset
+from imagery.model.quality import Quality
+from imagery.raster.area import Geometry
 from imagery.raster.clip import Clip
-from imagery.raster.cog import encode_cog, nodata_written
+from imagery.raster.cog import encode_cog
 from imagery.raster.footprint import footprint
-from imagery.raster.ground import ground_resolution_m
-from imagery.raster.radiometry import Radiometry, decide
+from imagery.raster.harmonise import harmonised
+from imagery.raster.mask import masked
+from imagery.raster.quality import clear_pixels, on_grid
+from imagery.raster.radiometry import Radiometry
 from imagery.raster.thumbnail import Sample, encode_samples, sample
+from imagery.workflow.aside import Aside
+from imagery.workflow.described import described, with_body, with_numbers
+from imagery.workflow.needs import Needs
 from imagery.workflow.share import Share
 
-_CATEGORICAL = frozenset({"scl", "qa_pixel", "qa_radsat", "udm2", "cloud_mask"})
+MASK = "the mask"
+"""Name under which the quality band's clip that masks is set aside; read with every pixel that the AOI touches."""
+
+TOUCHED = "touched "
+"""Begins the name of a band that was read anew for an index, with every pixel that the AOI touches."""
+
 _PICTURE = ("red", "green", "blue")
 
 
 @dataclass(kw_only=True, slots=True)
 class Draft:
-    """What one share has got so far. Encoded files wait in `folder`; no clip is held."""
+    """What one share has got so far. Encoded files, and clips that others are made of, wait on disk; none is held."""
 
     share: Share
-    folder: Path
-    """Its own; made when the first file comes."""
+    sources: tuple[pystac.Item, ...]
+    """Whose pixels are in it; the one on top first, which the others complete."""
 
-    objects: ObjectStore
+    needs: Needs
+    """Of the first source."""
+
+    geometry: Geometry
+    """The AOI as it is read: grown or shrunk."""
+
+    quality: Quality | None
+    look: str
+    """Name under which the clip of the quality band may have been set aside when it was looked at."""
+
+    aside: Aside
+    settled: dict[str, Radiometry | None] = field(default_factory=dict)
+    """By asset key: what the source's numbers mean."""
+
+    radiometry: dict[str, Radiometry | None] = field(default_factory=dict)
+    """By asset key: what the numbers mean that are stored."""
+
     error: ImageryError | None = None
     """What ended it; nothing is taken after that."""
 
     files: dict[str, Path] = field(default_factory=dict)
     assets: dict[str, CutAsset] = field(default_factory=dict)
+    """Their hrefs are filled in when it is known what the item is called."""
+
     left_out: list[str] = field(default_factory=list)
     """Assets that do not reach the AOI."""
 
-    coverage: float = 0.0
-    """Of the asset that has most."""
+    widths: dict[str, float] = field(default_factory=dict)
+    """Of the pixels of bands that an index is computed with, in units of their CRS."""
+
+    shown: float = 0.0
+    """Fraction of the AOI with data, of the asset that has most."""
 
     valid_pixels: int = 0
     """Of all assets together."""
@@ -52,19 +82,22 @@ class Draft:
     """An estimate: the size of the blocks its windows touch."""
 
     outline: dict[str, Any] | None = None
-    """GeoJSON: the AOI clipped to the data of the asset that says most of it."""
+    """GeoJSON: the AOI clipped to the data of the asset that says most of it, masked pixels included."""
+
+    to_stack: list[str] = field(default_factory=list)
+    """Bands set aside for the one file."""
 
     _rank: tuple[float, int] = (0.0, 0)
     _samples: dict[str, Sample] = field(default_factory=dict)
 
     @property
-    def item_id(self) -> str:
-        return published_item_id(self.share.item.id, self.share.subscription.id)
+    def coverage(self) -> float:
+        """Fraction of the AOI that the acquisition shows: by the quality band, else by the asset that has most."""
+        return self.shown if self.quality is None else self.quality.coverage
 
-    @property
-    def prefix(self) -> str:
-        """Of all its objects."""
-        return f"{self.share.subscription.prefix}/{self.item_id}"
+    def fail(self, error: ImageryError) -> None:
+        """It ends here. An error's traceback would hold clips."""
+        self.error = error.with_traceback(None)
 
     def take(self, key: str, result: Clip | RasterError | None) -> None:
         """What one asset gave over the AOI; never raises, an error is kept as the share's own."""
@@ -74,14 +107,41 @@ class Draft:
             if result is None:
                 self.left_out.append(key)
             else:
-                self._take_clip(key, result)
+                self._measure(result)
+                self._keep(key, self._processed(key, result))
         except ImageryError as error:
-            # Its traceback holds the clip.
-            self.error = error.with_traceback(None)
+            self.fail(error)
 
-    def object_key(self, key: str) -> str:
-        """Where an asset will be."""
-        return f"{self.prefix}/{key}.tif"
+    def take_mask(self, result: Clip | RasterError | None) -> None:
+        """The quality band with every pixel that the AOI touches. Raises its error."""
+        if isinstance(result, RasterError):
+            raise result
+        if result is None:
+            raise RasterUnreadable(f"the quality band of {self.sources[0].id} does not reach the area to be masked")
+        self.bytes_read += result.bytes_read
+        self.aside.put_clip(MASK, result)
+
+    def take_touched(self, key: str, result: Clip | RasterError | None) -> None:
+        """A band that an index is computed with, read anew with every pixel that the AOI touches."""
+        try:
+            if isinstance(result, RasterError):
+                raise result
+            if result is not None:
+                self.bytes_read += result.bytes_read
+                self.aside.put_clip(TOUCHED + key, self._processed(key, result))
+        except ImageryError as error:
+            self.fail(error)
+
+    def deliver(self, key: str, clip: Clip, asset: CutAsset) -> None:
+        """Encode it and set it aside; `asset` says what is known of it so far."""
+        body = encode_cog(clip, categorical=key in self.needs.categorical)
+        self.files[key] = self.aside.put_file(key, body)
+        self.assets[key] = with_body(asset, body)
+
+    def show(self, key: str, clip: Clip) -> None:
+        """Keep a small copy for the thumbnail, if it is of use."""
+        if key in _PICTURE or not any(one.shown.any() for one in self._samples.values()):
+            self._samples[key] = sample(clip)
 
     def thumbnail(self) -> bytes:
         """PNG: red, green and blue on one grid where they were asked for, else the first asset with data."""
@@ -91,95 +151,37 @@ class Draft:
         kept = list(self._samples.values())
         return encode_samples([next((one for one in kept if one.shown.any()), kept[0])])
 
-    def _take_clip(self, key: str, clip: Clip) -> None:
-        body = encode_cog(clip, categorical=_is_categorical(self.share.item, key))
-        self.files[key] = self._set_aside(body)
-        self.assets[key] = _described(
-            self.share.item, key, clip, href=self.objects.href(self.object_key(key)), body=body
-        )
-        self.valid_pixels += clip.valid_pixels
+    def _measure(self, clip: Clip) -> None:
         self.bytes_read += clip.bytes_read
-        self.coverage = max(self.coverage, clip.coverage)
+        self.shown = max(self.shown, clip.coverage)
         # Grids of several resolutions put the edge of the same data a pixel apart: equal to a percent is equal.
         rank = (round(clip.coverage, 2), clip.aoi_pixels)
         if clip.valid_pixels and rank > self._rank:
-            self._rank, self.outline = rank, footprint(clip, self.share.subscription.aoi.geometry)
-        if key in _PICTURE or not any(one.shown.any() for one in self._samples.values()):
-            self._samples[key] = sample(clip)
+            self._rank, self.outline = rank, footprint(clip, self.geometry)
 
-    def _set_aside(self, body: bytes) -> Path:
-        path = self.folder / f"{len(self.files)}.tif"
-        try:
-            self.folder.mkdir(exist_ok=True)
-            path.write_bytes(body)
-        except OSError as error:
-            raise ObjectStoreUnavailable(
-                f"a clip could not be set aside before it is stored ({error}); make room there, or set TMPDIR"
-            ) from error
-        return path
+    def _processed(self, key: str, clip: Clip) -> Clip:
+        """Masked, harmonised, and saying itself what its numbers mean."""
+        processing, settled, quality = self.share.subscription.processing, self.settled.get(key), self.needs.quality
+        if processing.mask and quality is not None and key != quality[0]:
+            seen = self.aside.clip(MASK)
+            clip = masked(clip, on_grid(clear_pixels(seen, quality[1]), seen, clip))
+        if processing.harmonise and settled is not None and key not in self.needs.categorical:
+            clip, settled = harmonised(clip, settled)
+        self.radiometry[key] = settled
+        return with_numbers(clip, settled)
 
-
-def declared_nodata(asset: pystac.Asset) -> float | None:
-    """The item's word for nodata, for files that have none; None if its bands do not agree."""
-    fields = asset.extra_fields
-    listed = fields.get("raster:bands") or fields.get("bands")
-    bands = [band for band in listed if isinstance(band, Mapping)] if isinstance(listed, list) else []
-    values = {_as_number(band.get("nodata", fields.get("nodata"))) for band in bands or [{}]}
-    said = values.pop() if len(values) == 1 else None
-    return None if said is None else float(said)
-
-
-def _as_number(value: Any) -> str | None:
-    """Spelled one way, which makes nan equal to nan; None if it is no number."""
-    try:
-        return None if value is None else repr(float(value))
-    except (TypeError, ValueError):
-        return None
-
-
-def _described(item: pystac.Item, key: str, clip: Clip, *, href: str, body: bytes) -> CutAsset:
-    radiometry = decide(item, key)
-    a, b, c, d, e, f = tuple(clip.transform)[:6]
-    height, width = clip.inside.shape
-    return CutAsset(
-        key=key,
-        href=href,
-        body_size=len(body),
-        sha256=hashlib.sha256(body).hexdigest(),
-        crs=_crs_code(clip),
-        shape=(height, width),
-        transform=(a, b, c, d, e, f),
-        bounds=clip.bounds,
-        dtype=str(clip.data.dtype),
-        nodata=nodata_written(clip),
-        scale=radiometry.scale if radiometry else None,
-        offset=radiometry.offset if radiometry else None,
-        band_scales=radiometry.bands if radiometry and _fits(radiometry, clip) else (),
-        radiometry=_reason(radiometry, clip) if radiometry else None,
-        resolution_m=ground_resolution_m(clip),
-    )
-
-
-def _fits(radiometry: Radiometry, clip: Clip) -> bool:
-    """Whether what is said band by band is said of as many as there are."""
-    return len(radiometry.bands) in (0, clip.data.shape[0])
-
-
-def _reason(radiometry: Radiometry, clip: Clip) -> str:
-    if _fits(radiometry, clip):
-        return radiometry.source
-    bands = clip.data.shape[0]
-    return f"{radiometry.source} and are {len(radiometry.bands)} where the file has {bands} band(s): left out"
-
-
-def _is_categorical(item: pystac.Item, key: str) -> bool:
-    """Whether its values are classes, which must never be averaged."""
-    asset = item.assets[key]
-    return key.lower() in _CATEGORICAL or any(
-        name in asset.extra_fields for name in ("classification:classes", "classification:bitfields")
-    )
-
-
-def _crs_code(clip: Clip) -> str | None:
-    authority = clip.crs.to_authority()
-    return ":".join(authority) if authority else None
+    def _keep(self, key: str, clip: Clip) -> None:
+        is_delivered, is_computed_with = key in self.needs.delivered, self.needs.is_computed_with(key)
+        is_stacked = self.share.subscription.processing.single_file and key not in self.needs.categorical
+        if is_computed_with:
+            self.widths[key] = clip.resolution[0]
+        if is_computed_with or (is_delivered and is_stacked):
+            self.aside.put_clip(key, clip)
+        if not is_delivered:
+            return
+        self.valid_pixels += clip.valid_pixels
+        self.show(key, clip)
+        if is_stacked:
+            self.to_stack.append(key)
+        else:
+            self.deliver(key, clip, described(key, clip, self.radiometry.get(key)))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from imagery.model.outcome import OutcomeStatus
+from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request, RequestKind
 from imagery.service.failing import is_retryable
 from imagery.workflow.share import Entry
@@ -29,7 +29,12 @@ def second_chances(
         return (), tuple(entries)
     again = [entry for entry in entries if _may_be_tried_again(entry)]
     requests = {
-        item_id: _request(request, item_id, [one for one in again if one.outcome.item_id == item_id], now)
+        item_id: another_try(
+            request,
+            [one.outcome for one in again if one.outcome.item_id == item_id],
+            occasion=f"second chance after {request.id}",
+            now=now,
+        )
         for item_id in dict.fromkeys(one.outcome.item_id for one in again)
     }
     return tuple(requests.values()), tuple(
@@ -42,17 +47,18 @@ def _may_be_tried_again(entry: Entry) -> bool:
     return outcome.status is OutcomeStatus.FAILED and outcome.error is not None and is_retryable(outcome.error)
 
 
-def _request(request: Request, item_id: str, entries: Sequence[Entry], now: datetime) -> Request:
+def another_try(request: Request, outcomes: Sequence[Outcome], *, occasion: str, now: datetime) -> Request:
+    """One item for those of a request's subscribers whose rows these are, counted as a further attempt."""
     another = Request.for_item(
         kind=RequestKind.REPLAY,
         priority=request.priority,
         provider=request.provider,
         collection=request.collection,
-        item_id=item_id,
-        item_updated_at=entries[0].outcome.source_updated_at,
-        subscription_ids=[entry.outcome.subscription_id for entry in entries],
+        item_id=outcomes[0].item_id,
+        item_updated_at=outcomes[0].source_updated_at,
+        subscription_ids=[outcome.subscription_id for outcome in outcomes],
         now=now,
-        occasion=f"second chance after {request.id}",
+        occasion=occasion,
     )
     return replace(another, attempt=request.attempt + 1)
 

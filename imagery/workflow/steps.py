@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import pystac
-
-from imagery.errors import CollectionUnknown, ProviderRefused, ProviderUnknown, SubscriptionUnknown
-from imagery.items import collection_for
+from imagery.errors import ProviderRefused, ProviderUnknown, SubscriptionUnknown
 from imagery.model.codec import from_dict
 from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request
@@ -25,6 +22,7 @@ from imagery.ports import (
     Ledger,
     ObjectStore,
     ProcessingQueue,
+    ProductStore,
     Provider,
     SubscriptionStore,
     Together,
@@ -35,8 +33,11 @@ from imagery.service.failing import as_failure, is_known, record_failure, resolv
 from imagery.service.looks import Looker
 from imagery.workflow.delivery import Cutter
 from imagery.workflow.observed import Step, observed
+from imagery.workflow.registering import Registrar
 from imagery.workflow.retrying import second_chances
-from imagery.workflow.share import Entry, Share
+from imagery.workflow.share import Entry
+from imagery.workflow.siblings import Siblings
+from imagery.workflow.telling import Telling
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Neighbours:
     providers: Mapping[str, Provider]
     subscriptions: SubscriptionStore
     ledger: Ledger
+    products: ProductStore
     failures: FailureStore
     events: EventStore
     together: Together
@@ -61,6 +63,9 @@ class Neighbours:
     catalog: Catalog
     clock: Clock
     max_clip_pixels: int
+    superseded_retention: timedelta
+    """How long an item stays when another has taken its place."""
+
     usage: UsageStore | None = None
     """Where the bytes moved are counted. None: nowhere."""
 
@@ -104,22 +109,26 @@ def planet_provider(_payload: Payload) -> dict[str, Any]:
 def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
     """Publish the items whose objects were written, then put every outcome in the ledger: in this order, always."""
     request = from_dict(Request, payload["request"])
-    sent = map(Entry.from_payload, payload["entries"])
-    entries = [entry for entry in sent if _still_there(entry, neighbours) and not _is_overtaken(entry, neighbours)]
-    items = [_read_item(entry.item_key, neighbours) for entry in entries if entry.item_key is not None]
-    if items:
-        _publish(items, request, neighbours)
     now = neighbours.clock()
+    registrar = _registrar(request, neighbours, now)
+    entries: list[Entry] = []
+    for entry in map(Entry.from_payload, payload["entries"]):
+        if _still_there(entry, neighbours):
+            if not _is_overtaken(entry, neighbours):
+                entries.append(entry)
+            elif entry.item_key is not None:
+                registrar.withdraw(entry)
     again, settled = second_chances(entries, request, now=now)
     neighbours.queue.send(again)
+    published = registrar.publish([entry for entry in settled if entry.item_key is not None])
     for entry in settled:
-        outcome = _with_earlier_delivery(replace(entry.outcome, updated_at=now), neighbours)
-        with neighbours.together():
-            _record(outcome, request, neighbours)
+        if entry.item_key is None:
+            with neighbours.together():
+                _record(replace(entry.outcome, updated_at=now), request, registrar.telling, neighbours)
     for entry in entries:
         _still_there(entry, neighbours)  # again: it may have gone while its item was published
     resolve_failure(request, failures=neighbours.failures)
-    return {"delivered": len(items), "skipped": len(entries) - len(items)}
+    return {"delivered": published, "skipped": len(entries) - published}
 
 
 def failure_queue(message: Payload, *, neighbours: Neighbours) -> None:
@@ -148,13 +157,43 @@ def _cut_items(request: Request, provider: Provider, neighbours: Neighbours) -> 
     subscriptions = _subscriptions(request, neighbours)
     if not subscriptions:
         return ()
-    cutter = Cutter(objects=neighbours.objects, catalog=neighbours.catalog, max_clip_pixels=neighbours.max_clip_pixels)
+    cutter = Cutter(
+        objects=neighbours.objects,
+        catalog=neighbours.catalog,
+        products=neighbours.products,
+        together=neighbours.together,
+        max_clip_pixels=neighbours.max_clip_pixels,
+    )
+    siblings = Siblings(provider=provider, ledger=neighbours.ledger, products=neighbours.products)
     entries: list[Entry] = []
     for item_id in request.item_ids:
         item = provider.get(request.collection, item_id)
         now = neighbours.clock()
-        entries.extend(cutter.cut([Share(item=item, subscription=s, request=request, now=now) for s in subscriptions]))
+        entries.extend(cutter.cut([siblings.share(item, one, request=request, now=now) for one in subscriptions]))
     return tuple(entries)
+
+
+def _registrar(request: Request, neighbours: Neighbours, now: datetime) -> Registrar:
+    telling = Telling(
+        subscriptions=neighbours.subscriptions,
+        ledger=neighbours.ledger,
+        products=neighbours.products,
+        events=neighbours.events,
+        now=now,
+    )
+    return Registrar(
+        request=request,
+        providers=neighbours.providers,
+        telling=telling,
+        ledger=neighbours.ledger,
+        products=neighbours.products,
+        queue=neighbours.queue,
+        together=neighbours.together,
+        objects=neighbours.objects,
+        catalog=neighbours.catalog,
+        retention=neighbours.superseded_retention,
+        now=now,
+    )
 
 
 def _subscriptions(request: Request, neighbours: Neighbours) -> list[Subscription]:
@@ -183,8 +222,9 @@ def _still_there(entry: Entry, neighbours: Neighbours) -> bool:
         if outcome.published_item_id is not None:
             neighbours.catalog.retract(outcome.published_collection or outcome.collection, [outcome.published_item_id])
         neighbours.objects.remove_prefix(entry.item_key.rpartition("/")[0])
-    if subscription is None:
-        neighbours.ledger.remove(outcome.subscription_id)  # while it is there, the delete checker needs it
+    if subscription is None:  # while it is there, the delete checker needs what follows
+        neighbours.products.forget(outcome.subscription_id)
+        neighbours.ledger.remove(outcome.subscription_id)
     return False
 
 
@@ -199,8 +239,6 @@ def _is_overtaken(entry: Entry, neighbours: Neighbours) -> bool:
 
 def _with_earlier_delivery(outcome: Outcome, neighbours: Neighbours) -> Outcome:
     """A changed source item that is not delivered leaves the clip of its earlier state published: the row says so."""
-    if outcome.status is OutcomeStatus.DELIVERED:
-        return outcome
     row = neighbours.ledger.get(outcome.subscription_id, outcome.item_id)
     if row is None or row.published_item_id is None:
         return outcome
@@ -212,15 +250,13 @@ def _with_earlier_delivery(outcome: Outcome, neighbours: Neighbours) -> Outcome:
     )
 
 
-def _record(outcome: Outcome, request: Request, neighbours: Neighbours) -> None:
-    """The ledger's row, and with it whatever else says the same."""
+def _record(outcome: Outcome, request: Request, telling: Telling, neighbours: Neighbours) -> None:
+    """The ledger's row of an item of which nothing was made, and with it whatever else says the same."""
+    is_shown = outcome.published_item_id is not None
+    outcome = telling.shown_now(outcome) if is_shown else _with_earlier_delivery(outcome, neighbours)
     if outcome.status is OutcomeStatus.FAILED:
         _keep_failure(outcome, request, neighbours)
     neighbours.ledger.record(outcome)
-    subscription = _find(outcome.subscription_id, neighbours)
-    if outcome.status is OutcomeStatus.DELIVERED and subscription is not None:
-        neighbours.subscriptions.mark(outcome.subscription_id, last_update_at=outcome.updated_at)
-        neighbours.events.add([facts.published(outcome, owner=subscription.owner, at=outcome.updated_at)])
 
 
 def _keep_failure(outcome: Outcome, request: Request, neighbours: Neighbours) -> None:
@@ -231,17 +267,3 @@ def _keep_failure(outcome: Outcome, request: Request, neighbours: Neighbours) ->
     if not is_known(failure, failures=neighbours.failures):
         neighbours.events.add([facts.failed(failure, subscription)])
         neighbours.failures.add(failure)
-
-
-def _read_item(key: str, neighbours: Neighbours) -> pystac.Item:
-    return pystac.Item.from_dict(json.loads(neighbours.objects.get(key)), preserve_dict=False)
-
-
-def _publish(items: list[pystac.Item], request: Request, neighbours: Neighbours) -> None:
-    try:
-        neighbours.catalog.publish(items)
-    except CollectionUnknown:
-        provider = neighbours.providers[request.provider]
-        source = provider.get_collection(request.collection)
-        neighbours.catalog.ensure_collection(collection_for(source, request.collection, request.provider))
-        neighbours.catalog.publish(items)

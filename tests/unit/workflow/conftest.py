@@ -37,6 +37,7 @@ from imagery.stores.sqlite.failures import SqliteFailureStore
 from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.looks import SqliteLookStore
+from imagery.stores.sqlite.products import SqliteProductStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
 from imagery.workflow.steps import Neighbours, Step, steps
 
@@ -219,6 +220,7 @@ def house(tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[House]:
             providers=providers,
             subscriptions=subscriptions,
             ledger=ledger,
+            products=SqliteProductStore(database),
             failures=SqliteFailureStore(database),
             events=SqliteEventStore(database),
             together=database.write,
@@ -230,5 +232,6 @@ def house(tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[House]:
             catalog=SqliteCatalog(store),
             clock=clock,
             max_clip_pixels=1_000_000,
+            superseded_retention=timedelta(days=30),
         )
         yield House(neighbours, provider, tmp_path / "objects", steps(neighbours), SqliteFeedStore(database))

@@ -18,6 +18,7 @@ from imagery.errors import AssetMissing, ObjectStoreUnavailable
 from imagery.items import published_collection_id
 from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
 from imagery.model.subscription import Filters, Subscription
+from imagery.ports import ObjectStore
 from imagery.workflow.delivery import Cutter
 from imagery.workflow.share import Share
 from tests.stac_validation import errors_of
@@ -43,6 +44,17 @@ def add_asset(
     with rasterio.open(href, "w", crs="EPSG:32633", transform=grid, nodata=nodata, **profile) as out:
         out.write(data)
     house.provider.items["a"].add_asset(key, pystac.Asset(href=str(href), extra_fields=said))
+
+
+def cutter_of(house: House, *, objects: ObjectStore | None = None, max_clip_pixels: int = 10**6) -> Cutter:
+    n = house.neighbours
+    return Cutter(
+        objects=objects or n.objects,
+        catalog=n.catalog,
+        products=n.products,
+        together=n.together,
+        max_clip_pixels=max_clip_pixels,
+    )
 
 
 def delivered(house: House, subscription: Subscription) -> tuple[Outcome, pystac.Item]:
@@ -167,7 +179,7 @@ def test_a_collection_whose_id_the_catalog_cannot_hold_is_published_under_a_safe
     item = house.provider.publish("a")
     item.collection_id = "EO:EUM:DAT"
     subscription = house.subscribe(collection="EO:EUM:DAT")
-    cutter = Cutter(objects=house.neighbours.objects, catalog=house.neighbours.catalog, max_clip_pixels=10**6)
+    cutter = cutter_of(house)
     request = replace(item_request(house, "a", subscription), collection="EO:EUM:DAT")
 
     (entry,) = cutter.cut([Share(item=item, subscription=subscription, request=request, now=house.neighbours.clock())])
@@ -229,7 +241,7 @@ class FullStore:
 
 def test_objects_of_an_item_that_could_not_be_stored_whole_are_removed(house: House) -> None:
     item, subscription = house.provider.publish("a"), house.subscribe()
-    cutter = Cutter(objects=FullStore(house, 2), catalog=house.neighbours.catalog, max_clip_pixels=10**6)
+    cutter = cutter_of(house, objects=FullStore(house, 2))
     request = item_request(house, "a", subscription)
 
     with pytest.raises(ObjectStoreUnavailable):
@@ -242,7 +254,7 @@ def test_when_all_fail_the_error_that_waiting_can_help_is_raised(house: House) -
     item = house.provider.publish("a")
     wrong, unlucky = house.subscribe(1, assets=("swir16",)), house.subscribe(2)
     request, now = item_request(house, "a", wrong, unlucky), house.neighbours.clock()
-    cutter = Cutter(objects=FullStore(house, 0), catalog=house.neighbours.catalog, max_clip_pixels=10**6)
+    cutter = cutter_of(house, objects=FullStore(house, 0))
 
     with pytest.raises(ObjectStoreUnavailable):
         cutter.cut([Share(item=item, subscription=one, request=request, now=now) for one in (wrong, unlucky)])
@@ -258,7 +270,7 @@ def test_however_many_assets_and_subscribers_one_clip_is_held_at_a_time(house: H
     shares = [house.subscribe(number, aoi=square(0, 0, side), assets=keys) for number in range(1, 4)]
     request = item_request(house, "a", *shares)
     now = house.neighbours.clock()
-    cutter = Cutter(objects=house.neighbours.objects, catalog=house.neighbours.catalog, max_clip_pixels=10**7)
+    cutter = cutter_of(house, max_clip_pixels=10**7)
     of_a_clip = side * side * (2 + 1 + 1)  # uint16, and two masks
 
     tracemalloc.start()

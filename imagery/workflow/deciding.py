@@ -1,0 +1,109 @@
+"""From what was seen to what is cut: which sources a share is made of, and whether its subscriber takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import pystac
+
+from imagery.items.acquisition import acquisition_of_item
+from imagery.raster.clip import Clip
+from imagery.raster.mosaic import mosaic
+from imagery.raster.radiometry import decide
+from imagery.raster.reading import Reading
+from imagery.workflow.choosing import Candidate, choose
+from imagery.workflow.declared import declared_nodata
+from imagery.workflow.looking import Prospect, Sight, name_of_look, sight_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a share is made of."""
+
+    sources: tuple[pystac.Item, ...]
+    """The one on top first, which the others complete."""
+
+    sight: Sight
+    """Of all of them together."""
+
+    bytes_read: int
+    """To find out: of all that was looked at."""
+
+
+def decide_on(prospect: Prospect, *, max_pixels: int) -> Decision:
+    """The candidate that shows most, or several together where none shows what all do.
+
+    A candidate that could not be looked at is passed over when there is another. Raises RasterError.
+    """
+    seen = [item for item in prospect.candidates if prospect.sights[item.id].coverage is not None]
+    bytes_read = sum(sight.bytes_read for sight in prospect.sights.values())
+    if not seen:
+        item = next((one for one in prospect.candidates if one.id == prospect.share.item.id), prospect.candidates[0])
+        return Decision(sources=(item,), sight=prospect.sights[item.id], bytes_read=bytes_read)
+    together = _Together(prospect=prospect, max_pixels=max_pixels)
+    pixels = min((sight.quality.pixels for sight in prospect.sights.values() if sight.quality), default=0)
+    candidates = [_candidate(prospect, item) for item in seen]
+    choice = choose(candidates, union=together.coverage, pixel=1 / pixels if pixels else 0.0)
+    chosen = tuple(one.item for one in choice.sources)
+    bytes_read += together.bytes_read
+    if not chosen:
+        return Decision(sources=(seen[0],), sight=Sight(coverage=0.0), bytes_read=bytes_read)
+    sight = together.sight(chosen) if len(chosen) > 1 else prospect.sights[chosen[0].id]
+    return Decision(sources=chosen, sight=sight, bytes_read=bytes_read)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Together:
+    """What several candidates show as one; each set of them is read once."""
+
+    prospect: Prospect
+    max_pixels: int
+    bytes_read: int = 0
+    _known: dict[tuple[str, ...], Sight] = field(default_factory=dict)
+
+    def coverage(self, candidates: Sequence[Candidate]) -> float:
+        return self.sight([one.item for one in candidates]).coverage or 0.0
+
+    def sight(self, sources: Sequence[pystac.Item]) -> Sight:
+        ids = tuple(item.id for item in sources)
+        if ids not in self._known:
+            self._known[ids] = self._look(sources)
+            self.bytes_read += self._known[ids].bytes_read
+        return self._known[ids]
+
+    def _look(self, sources: Sequence[pystac.Item]) -> Sight:
+        prospect, quality = self.prospect, self.prospect.needs[sources[0].id].quality
+        processing = prospect.share.subscription.processing
+        reading = Reading(max_pixels=self.max_pixels, all_touched=processing.all_touched)
+        clip = look_at_together(prospect, sources, reading=reading)
+        if clip is not None and quality is not None and prospect.keeps_quality:
+            prospect.aside.put_clip(name_of_look(sources), clip)
+        return sight_of(clip, quality)
+
+
+def look_at_together(prospect: Prospect, sources: Sequence[pystac.Item], *, reading: Reading) -> Clip | None:
+    """The quality bands of several sources laid together, or where they have none their first wanted asset."""
+    named = []
+    for item in sources:
+        needs = prospect.needs[item.id]
+        asset = item.assets[needs.quality[0] if needs.quality is not None else needs.keys[0]]
+        named.append((asset.href, declared_nodata(asset)))
+    return mosaic(named, prospect.geometry, reading=reading, keep_empty=True)
+
+
+def _candidate(prospect: Prospect, item: pystac.Item) -> Candidate:
+    return Candidate(
+        item=item,
+        acquisition=acquisition_of_item(item),
+        coverage=prospect.sights[item.id].coverage or 0.0,
+        likeness=_likeness(prospect, item),
+    )
+
+
+def _likeness(prospect: Prospect, item: pystac.Item) -> Hashable:
+    """What of an item must be the same for its pixels to be laid beside another's: what they mean."""
+    needs = prospect.needs[item.id]
+    said = [(key, decide(item, key)) for key in needs.keys]
+    numbers = tuple((key, None if one is None else (one.scale, one.offset, one.bands)) for key, one in said)
+    return (needs.quality, numbers)
