@@ -153,21 +153,18 @@ def _pass_day(at: datetime, path: int) -> str:
 
 
 def _planet(item: pystac.Item) -> Acquisition | None:
+    """An acquisition of its own: others of its strip would have to be ordered, and paid for, to be looked at."""
     said = item.properties
-    strip = _text(said, "pl:strip_id", "strip_id")
-    if not strip:
+    if not _text(said, "pl:strip_id", "strip_id", "pl:item_type"):
         return None
     stage = _text(said, "pl:publishing_stage", "publishing_stage")
-    return Acquisition(
-        id=f"planet_{strip}",
-        tile=_text(said, "pl:grid_cell", "grid_cell") or item.id,
-        rank=Rank(
-            baseline=(_place(_PLANET_STAGES, stage),),
-            generated=_instant(said, "published"),
-            updated=_updated(item),
-            item_id=item.id,
-        ),
+    rank = Rank(
+        baseline=(_place(_PLANET_STAGES, stage),),
+        generated=_instant(said, "published"),
+        updated=_updated(item),
+        item_id=item.id,
     )
+    return Acquisition(id=item.id, tile=item.id, rank=rank)
 
 
 def _alone(item: pystac.Item) -> Acquisition:

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from imagery.errors import ProviderRefused, ProviderUnknown, SubscriptionUnknown
+import pystac
+
+from imagery.errors import ProviderUnknown, SubscriptionUnknown
 from imagery.model.codec import from_dict
 from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.request import Request
@@ -33,9 +35,10 @@ from imagery.service.failing import as_failure, is_known, record_failure, resolv
 from imagery.service.looks import Looker
 from imagery.workflow.delivery import Cutter
 from imagery.workflow.observed import Step, observed
+from imagery.workflow.planet import Bench, OrderedSource, deliver_order, request_order
 from imagery.workflow.registering import Registrar
 from imagery.workflow.retrying import second_chances
-from imagery.workflow.share import Entry
+from imagery.workflow.share import Entry, Share
 from imagery.workflow.siblings import Siblings
 from imagery.workflow.telling import Telling
 
@@ -69,13 +72,16 @@ class Neighbours:
     usage: UsageStore | None = None
     """Where the bytes moved are counted. None: nowhere."""
 
+    planet: OrderedSource | None = None
+    """None: no key for it."""
+
 
 def steps(neighbours: Neighbours) -> dict[str, Step]:
     """The function of each Task, by the name the workflow gives it."""
     plain: dict[str, Step] = {
         "PublicProvider": partial(public_provider, neighbours=neighbours),
-        "PlanetRequester": planet_requester,
-        "PlanetProvider": planet_provider,
+        "PlanetRequester": partial(request_order, source=neighbours.planet, bench=_bench(neighbours)),
+        "PlanetProvider": partial(deliver_order, source=neighbours.planet, bench=_bench(neighbours)),
         "Register": partial(register, neighbours=neighbours),
         "sqs:sendMessage": partial(failure_queue, neighbours=neighbours),
     }
@@ -94,16 +100,6 @@ def public_provider(payload: Payload, *, neighbours: Neighbours) -> dict[str, An
         else _cut_items(request, provider, neighbours)
     )
     return {"entries": [entry.to_payload() for entry in entries]}
-
-
-def planet_requester(_payload: Payload) -> dict[str, Any]:
-    """Place an order and pause."""
-    raise ProviderRefused("Planet's orders are not part of this version; use another provider")
-
-
-def planet_provider(_payload: Payload) -> dict[str, Any]:
-    """Download an order's results and cut them."""
-    raise ProviderRefused("Planet's orders are not part of this version; use another provider")
 
 
 def register(payload: Payload, *, neighbours: Neighbours) -> dict[str, Any]:
@@ -157,13 +153,7 @@ def _cut_items(request: Request, provider: Provider, neighbours: Neighbours) -> 
     subscriptions = _subscriptions(request, neighbours)
     if not subscriptions:
         return ()
-    cutter = Cutter(
-        objects=neighbours.objects,
-        catalog=neighbours.catalog,
-        products=neighbours.products,
-        together=neighbours.together,
-        max_clip_pixels=neighbours.max_clip_pixels,
-    )
+    cutter = _cutter(neighbours)
     siblings = Siblings(provider=provider, ledger=neighbours.ledger, products=neighbours.products)
     entries: list[Entry] = []
     for item_id in request.item_ids:
@@ -171,6 +161,33 @@ def _cut_items(request: Request, provider: Provider, neighbours: Neighbours) -> 
         now = neighbours.clock()
         entries.extend(cutter.cut([siblings.share(item, one, request=request, now=now) for one in subscriptions]))
     return tuple(entries)
+
+
+def _cutter(neighbours: Neighbours) -> Cutter:
+    return Cutter(
+        objects=neighbours.objects,
+        catalog=neighbours.catalog,
+        products=neighbours.products,
+        together=neighbours.together,
+        max_clip_pixels=neighbours.max_clip_pixels,
+    )
+
+
+def _bench(neighbours: Neighbours) -> Bench:
+    def look(request: Request) -> None:
+        _search_window(request, neighbours.providers[request.provider], neighbours)
+
+    def share(item: pystac.Item, subscription: Subscription, request: Request) -> Share:
+        provider = neighbours.providers[request.provider]
+        siblings = Siblings(provider=provider, ledger=neighbours.ledger, products=neighbours.products)
+        return siblings.share(item, subscription, request=request, now=neighbours.clock())
+
+    return Bench(
+        takers=lambda request: _subscriptions(request, neighbours),
+        look=look,
+        share=share,
+        cut=_cutter(neighbours).cut,
+    )
 
 
 def _registrar(request: Request, neighbours: Neighbours, now: datetime) -> Registrar:

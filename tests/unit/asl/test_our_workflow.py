@@ -97,8 +97,23 @@ def test_a_step_that_always_times_out_is_told_with_a_cause_that_is_text(step):
     assert service.told == [{"Error": "States.Timeout", "Cause": ""}]
 
 
-def test_an_order_nobody_answers_is_told_as_a_timeout():
+def test_an_order_nothing_is_heard_of_is_looked_for_again_and_told_in_the_end():
     service = Service(failing="PlanetRequester", error="none", times=0, answered=False)
     result = service.run()
-    assert result.error == "States.Timeout"
+    assert result.error == "States.HeartbeatTimeout"
     assert "PlanetRequester" in service.told[0]["Cause"]
+    assert result.stopped_at - START > timedelta(hours=48)
+
+
+def test_a_budget_that_is_used_up_is_waited_for_until_the_next_day():
+    service = Service(failing="PlanetRequester", error="BudgetReached", outage=timedelta(hours=24))
+    result = service.run()
+    assert (result.status, service.told) == ("SUCCEEDED", [])
+    assert result.stopped_at - START < timedelta(hours=24, minutes=15)
+
+
+@pytest.mark.parametrize("error", ["CredentialsRefused", "QuotaExhausted", "ProviderRefused", "OrderFailed"])
+def test_what_waiting_does_not_help_is_told_at_once(error):
+    service = Service(failing="PlanetRequester", error=error)
+    result = service.run()
+    assert (result.error, service.failed) == (error, 1)

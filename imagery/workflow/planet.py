@@ -1,0 +1,275 @@
+"""The two steps of a provider that delivers later: order and pause; fetch what was made, and cut it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from imagery.errors import (
+    AoiInvalid,
+    ImageryError,
+    ObjectStoreUnavailable,
+    OrderFailed,
+    ProviderUnknown,
+    TaskTokenUnknown,
+)
+from imagery.model.codec import from_dict
+from imagery.model.order import Order, OrderWish
+from imagery.model.outcome import SkipReason
+from imagery.model.request import Request
+from imagery.model.subscription import Subscription
+from imagery.providers.planet.aoi import clip_aoi
+from imagery.providers.planet.download import Downloader
+from imagery.providers.planet.search import PlanetSearch
+from imagery.service.orders import Need, Orders
+from imagery.workflow.share import Entry, Share, state_of
+from imagery.workflow.worth import Wanted, area_of, hectares_under, weigh
+
+logger = logging.getLogger(__name__)
+
+STALE_S = 3 * 86_400.0
+"""After so long what a killed step had fetched is thrown away: by then its execution has ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedSource:
+    """A provider that is ordered from."""
+
+    search: PlanetSearch
+    orders: Orders
+    downloader: Downloader
+    folder: Path
+    """Where results wait until they are cut: a folder a request, so that a step that is tried again goes on."""
+
+    harmonise_to: str | None = None
+    """Sensor whose colours surface reflectance is fitted to. None: as it comes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """What these steps share with those of the other providers."""
+
+    takers: Callable[[Request], Sequence[Subscription]]
+    """Subscriptions of a request that are still there."""
+
+    look: Callable[[Request], object]
+    """Find what a request's window holds, and ask for each item of it."""
+
+    share: Callable[[pystac.Item, Subscription, Request], Share]
+    cut: Callable[[Sequence[Share]], Sequence[Entry]]
+
+
+def request_order(payload: Mapping[str, Any], *, source: OrderedSource | None, bench: Bench) -> dict[str, Any]:
+    """Have what a request needs ordered; its token is resumed when that is there, at once when nothing is needed."""
+    request, task_token = from_dict(Request, payload["request"]), payload["task_token"]
+    source = _known(source, request)
+    if request.window is not None:
+        bench.look(request)
+        wanted: list[Wanted] = []
+    else:
+        wanted = _wanted(request, source, bench)
+    if wanted:
+        source.orders.place(_need(wanted, request, source, payload["execution_id"], task_token))
+    else:
+        with suppress(TaskTokenUnknown):  # another try of this step was faster
+            source.orders.tokens.resume(task_token, {"order_id": None, "name": None})
+    return {}
+
+
+def deliver_order(payload: Mapping[str, Any], *, source: OrderedSource | None, bench: Bench) -> dict[str, Any]:
+    """Fetch an order's results, and cut each subscriber's part; one entry a share, whether or not it was ordered."""
+    request, name = from_dict(Request, payload["request"]), payload["order"].get("name")
+    source = _known(source, request)
+    takers = [] if request.window is not None else bench.takers(request)
+    if not takers:
+        return {"entries": []}
+    order = source.orders.get(name) if name else None
+    entries: list[Entry] = []
+    with _folder(source.folder / request.id) as folder:
+        files = _fetched(order, folder, source)
+        for item_id in request.item_ids:
+            item = _as_ordered(source.search.get(request.collection, item_id), order)
+            shares = [bench.share(item, one, request) for one in takers]
+            entries += _endings(shares, order, files, source, bench)
+    return {"entries": [entry.to_payload() for entry in entries]}
+
+
+def _known(source: OrderedSource | None, request: Request) -> OrderedSource:
+    if source is None:
+        raise ProviderUnknown(
+            f"nothing can be ordered from {request.provider}: set IMAGERY_PLANET_API_KEY, restart, replay the failure"
+        )
+    return source
+
+
+def _wanted(request: Request, source: OrderedSource, bench: Bench) -> list[Wanted]:
+    """What has to be ordered. One subscriber's error is theirs alone; when nobody is left, it is the request's."""
+    wanted: list[Wanted] = []
+    errors: list[ImageryError] = []
+    takers = bench.takers(request)
+    for item_id in request.item_ids if takers else ():
+        item = source.search.get(request.collection, item_id)
+        for taker in takers:
+            try:
+                weighed = weigh(bench.share(item, taker, request), clear_fraction=source.search.clear_fraction)
+            except ImageryError as error:
+                if error.retryable:
+                    raise  # ordering without it now would mean ordering twice
+                errors.append(error)
+            else:
+                wanted += [weighed] if isinstance(weighed, Wanted) else []
+    if errors and len(errors) == len(takers) * len(request.item_ids):
+        raise errors[0]
+    return wanted
+
+
+def _need(
+    wanted: Sequence[Wanted], request: Request, source: OrderedSource, execution_id: str, task_token: str
+) -> Need:
+    area, remark = clip_aoi([one.geometry for one in wanted])
+    if remark is not None:
+        logger.info("%s", remark, extra={"request_id": request.id})
+    items = {one.share.item.id: one.share.item for one in wanted}
+    assets = tuple(sorted({key for one in wanted for key in one.assets}))
+    is_reflectance = any(key.endswith("_sr") for key in assets)
+    wish = OrderWish(
+        collection=request.collection,
+        item_ids=tuple(items),
+        item_states=tuple(state_of(item) for item in items.values()),
+        assets=assets,
+        aoi=area,
+        harmonise_to=source.harmonise_to if is_reflectance else None,
+    )
+    return Need(
+        purpose=request.root,
+        wish=wish,
+        subscription_ids=tuple(sorted({one.share.subscription.id for one in wanted})),
+        hectares=sum(hectares_under(area, item) for item in items.values()),
+        execution_id=execution_id,
+        task_token=task_token,
+    )
+
+
+_Files = Mapping[tuple[str, str], Path]
+
+
+def _fetched(order: Order | None, folder: Path, source: OrderedSource) -> _Files:
+    """(item id, asset key) → file, of all that the order made."""
+    if order is None or order.order_id is None:
+        return {}
+    reading = source.orders.reading_of(order.order_id)
+    return source.downloader.fetch(reading, folder, item_ids=order.wish.item_ids, assets=order.wish.assets)
+
+
+def _as_ordered(item: pystac.Item, order: Order | None) -> pystac.Item:
+    """In the state that was ordered: a later one is a request, and an order, of its own."""
+    states = dict(zip(order.wish.item_ids, order.wish.item_states, strict=True)) if order is not None else {}
+    if order is None or not states.get(item.id):
+        return item
+    ordered = item.clone()
+    ordered.properties |= {"updated": states[item.id], "pl:order_id": order.order_id}
+    return ordered
+
+
+def _endings(
+    shares: Sequence[Share], order: Order | None, files: _Files, source: OrderedSource, bench: Bench
+) -> list[Entry]:
+    """Of one item's shares, in their order. Raises when all of them failed."""
+    ordered = frozenset(order.subscription_ids) if order is not None else frozenset[str]()
+    endings: dict[str, Entry | ImageryError] = {}
+    sound: list[Share] = []
+    for share in shares:
+        if order is None or share.subscription.id not in ordered:
+            endings[share.subscription.id] = _not_ordered(share, source)
+            continue
+        try:
+            sound.append(_with_files(share, order, files))
+        except ImageryError as error:
+            endings[share.subscription.id] = error
+    endings |= _cut(sound, bench)
+    errors = [one for one in endings.values() if isinstance(one, ImageryError)]
+    if errors and len(errors) == len(shares):
+        raise next((error for error in errors if error.retryable), errors[0])
+    return [_entry(share, endings[share.subscription.id]) for share in shares]
+
+
+def _cut(shares: Sequence[Share], bench: Bench) -> dict[str, Entry | ImageryError]:
+    if not shares:
+        return {}
+    remark = _remark(shares)
+    try:
+        return {entry.outcome.subscription_id: _remarked(entry, remark) for entry in bench.cut(shares)}
+    except ImageryError as error:
+        return {share.subscription.id: error for share in shares}
+
+
+def _entry(share: Share, ending: Entry | ImageryError) -> Entry:
+    return share.failed(ending) if isinstance(ending, ImageryError) else ending
+
+
+def _not_ordered(share: Share, source: OrderedSource) -> Entry | ImageryError:
+    try:
+        weighed = weigh(share, clear_fraction=source.search.clear_fraction)
+    except ImageryError as error:
+        return error
+    if isinstance(weighed, Entry):
+        return weighed
+    return share.skipped(SkipReason.INACTIVE, "the subscription was not active when the acquisition was ordered")
+
+
+def _with_files(share: Share, order: Order, files: _Files) -> Share:
+    """The share of the item as it lies here. Raises OrderFailed when not all of it was made."""
+    item = share.item
+    there = {key: path for (item_id, key), path in files.items() if item_id == item.id}
+    missing = [key for key in order.wish.assets if key not in there]
+    if missing:
+        why = order.message or "no reason given"
+        raise OrderFailed(f"order {order.order_id} came without {', '.join(missing)} of {item.id}: {why}")
+    local = item.clone()
+    local.assets = {key: asset for key, asset in local.assets.items() if key in there}
+    for key, asset in local.assets.items():
+        asset.href = str(there[key])
+    return replace(share, item=local)
+
+
+def _remark(shares: Sequence[Share]) -> str | None:
+    """That more was ordered than was asked for; None when it was not."""
+    try:
+        return clip_aoi([area_of(share) for share in shares])[1]
+    except AoiInvalid:
+        return None  # its owner has changed the buffer since; cutting says so
+
+
+def _remarked(entry: Entry, remark: str | None) -> Entry:
+    if remark is None:
+        return entry
+    outcome = entry.outcome
+    return replace(entry, outcome=replace(outcome, explanation="; ".join(filter(None, (outcome.explanation, remark)))))
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """A folder for downloads, removed unless trying again can go on with it; forgotten ones of others go first."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ObjectStoreUnavailable(f"{path} cannot be made ({error}); make room there") from error
+    for other in path.parent.iterdir():
+        with suppress(OSError):
+            if other != path and time.time() - other.stat().st_mtime > STALE_S:
+                shutil.rmtree(other, ignore_errors=True)
+    try:
+        yield path
+    except ImageryError as error:
+        if not error.retryable:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
