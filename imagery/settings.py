@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from imagery.errors import SettingsInvalid
 
 PREFIX = "IMAGERY_"
 EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
+PLANET_URL = "https://api.planet.com"
 EARTH_SEARCH_TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
 
 
@@ -104,8 +106,42 @@ class Settings(BaseSettings):
     sns_topics: dict[str, tuple[str, ...]] = {"earth-search": (EARTH_SEARCH_TOPIC,)}
     """Provider → ARNs of the Amazon SNS topics it pushes on; others are refused. JSON in the environment."""
 
+    planet_api_key: str | None = Field(default=None, repr=False)
+    """None: no provider `planet`."""
+
+    planet_url: str = PLANET_URL
+    """Root of Planet's API."""
+
+    planet_webhook_user: str | None = None
+    planet_webhook_password: str | None = Field(default=None, repr=False)
+    """What Planet is to send with its webhooks, over and above the key in each URL. None: nothing."""
+
+    planet_max_hectares_per_day: Annotated[float, Field(gt=0)] | None = None
+    """Ordered in a day of UTC, areas times items. None: no limit."""
+
+    planet_max_cost_per_day: Annotated[float, Field(gt=0)] | None = None
+    """In the currency of `planet_price_per_hectare`. None: no limit."""
+
+    planet_price_per_hectare: Annotated[float, Field(ge=0)] = 0.0
+    planet_harmonise: str = "Sentinel-2"
+    """Sensor whose colours surface reflectance is fitted to by Planet; `off`: as it comes."""
+
     provider_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _planet_belongs_together(self) -> Settings:
+        if "planet" in self.stac_providers and self.planet_api_key is not None:
+            raise ValueError(
+                "the name `planet` is taken by planet_api_key; call the STAC API in stac_providers otherwise"
+            )
+        if (self.planet_webhook_user is None) is not (self.planet_webhook_password is None):
+            raise ValueError("planet_webhook_user and planet_webhook_password go together; set both, or neither")
+        if ":" in (self.planet_webhook_user or ""):
+            raise ValueError("planet_webhook_user cannot hold a colon; choose another name")
+        if self.planet_max_cost_per_day is not None and self.planet_price_per_hectare == 0:
+            raise ValueError("planet_max_cost_per_day needs planet_price_per_hectare; set it as well")
+        return self
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **overrides: Any) -> Settings:
@@ -122,7 +158,7 @@ class Settings(BaseSettings):
             return cls(**{**_parsed(values), **{k: v for k, v in overrides.items() if v is not None}})
         except ValidationError as error:
             first = error.errors()[0]
-            name = PREFIX + str(first["loc"][0]).upper()
+            name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else _named_in(first["msg"])
             hint = "; write seconds (300) or ISO 8601 (PT5M)" if first["type"].startswith("time_delta") else ""
             # The value is left out on purpose: it may be a secret.
             raise SettingsInvalid(f"{name}: {first['msg']}{hint}", field=name) from None
@@ -139,6 +175,12 @@ class Settings(BaseSettings):
         """Only what `from_env` passes: no hidden reading of the process environment."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def _named_in(message: str) -> str:
+    """The variable of the first field that a sentence names."""
+    found = re.search(r"\bplanet_\w+", message)
+    return PREFIX + found[0].upper() if found else PREFIX
 
 
 _OF_CLIENTS = {"IMAGERY_URL", "IMAGERY_API_KEY"}

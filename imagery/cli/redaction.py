@@ -47,12 +47,17 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     return text
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
     """Values of an environment whose names say that they are secrets, and passwords in its URLs, longest first.
 
     Short ones are left out: they would hit words.
     """
-    found = {value.strip() for name, value in env.items() if _SECRET_NAME.search(name)}
+    found = {value.strip() for name, value in env.items() if is_secret_name(name)}
     for value in env.values():
         for password in _PASSWORD.findall(value):
             found |= {password, unquote(password)}
