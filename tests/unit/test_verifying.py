@@ -99,7 +99,8 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     with Database(tmp_path / "imagery.db") as database, closing(CatalogStore(tmp_path / "catalog.db")) as store:
         catalog = SqliteCatalog(store)
-        extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
+        everywhere = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+        extent = pystac.Extent.from_dict(everywhere)
         catalog.ensure_collection(pystac.Collection(COLLECTION, "Sentinel-2", extent, license="other"))
         verification = Verification(
             ledger=SqliteLedger(database),
