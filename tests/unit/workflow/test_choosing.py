@@ -26,7 +26,7 @@ def candidate(
     tile: str | None = None,
     level: int = 2,
     baseline: tuple[int, ...] = (5, 9),
-    **more: str,
+    likeness: str = "",
 ) -> Candidate:
     item = pystac.Item(id=name, geometry=None, bbox=None, datetime=datetime(2026, 4, 20, tzinfo=UTC), properties={})
     rank = Rank(level=level, baseline=baseline, item_id=name)
