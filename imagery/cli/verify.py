@@ -16,7 +16,7 @@ from imagery.cli.options import AsJson, DataDir
 from imagery.cli.printing import Printer
 from imagery.model.codec import to_dict
 from imagery.model.paging import walk
-from imagery.model.subscription import SubscriptionQuery
+from imagery.model.subscription import SubscriptionQuery, SubscriptionStatus
 
 if TYPE_CHECKING:
     from imagery.service.verifying import Difference
@@ -71,7 +71,8 @@ def _say(difference: Difference, printer: Printer) -> None:
 
 def _all_ids(imagery: Imagery) -> Iterator[str]:
     found = walk(lambda cursor: imagery.subscriptions.find(OPERATOR, SubscriptionQuery(limit=500, cursor=cursor)))
-    return (one.id for one in found)
+    # Of one that is being removed the items go first: what is left of it is no difference.
+    return (one.id for one in found if one.status is not SubscriptionStatus.DELETING)
 
 
 def _known(imagery: Imagery, ids: list[str]) -> list[str]:

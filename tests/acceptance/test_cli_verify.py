@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from imagery.cli.app import app
 from imagery.model.product import Product, ProductStatus
+from imagery.model.subscription import SubscriptionStatus
 from imagery.settings import Settings
 from imagery.wiring import Imagery, build
 from tests.contract.examples import a_subscription
@@ -62,6 +63,14 @@ def test_all_subscriptions_as_one_json_document(imagery: Imagery) -> None:
     assert done.exit_code == 1
     assert (found["subscriptions"], found["items"], found["different"]) == (2, 2, 4)
     assert {one["item_id"] for one in found["differences"]} == {"made-1", "made-2"}
+
+
+def test_one_that_is_being_removed_is_left_out_of_all(imagery: Imagery) -> None:
+    store = imagery.delete_checker.subscriptions
+    at = datetime(2026, 5, 2, tzinfo=UTC)
+    store.replace(store.get(LOST.subscription_id).changed(now=at, status=SubscriptionStatus.DELETING))
+
+    assert verify(imagery, "--all").exit_code == 0
 
 
 def test_no_difference_ends_with_0(imagery: Imagery) -> None:
