@@ -120,7 +120,7 @@ def test_an_item_without_properties_is_told_by_its_id() -> None:
 
 
 def test_at_the_seam_of_two_datastrips_a_tile_is_two_grounds() -> None:
-    said = {"s2__datatake_id": "GS2C_20250729T174921_004688_N05.11", "grid__code": "MGRS-13TDE"}
+    said: dict[str, Any] = {"s2__datatake_id": "GS2C_20250729T174921_004688_N05.11", "grid__code": "MGRS-13TDE"}
     parts = [
         acquisition("x", s2__datastrip_id=f"S2C_OPER_MSI_L2A_DS_2CPS_20250729T221000_S20250729T{at}_N05.11", **said)
         for at in ("175521", "180310")
