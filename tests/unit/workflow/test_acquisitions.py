@@ -24,6 +24,7 @@ from imagery.model.product import Product, ProductStatus
 from imagery.model.request import Request
 from imagery.model.subscription import Subscription
 from imagery.service.discovery import waiting
+from imagery.workflow.share import state_of
 from imagery.workflow.steps import Neighbours, steps
 from tests.unit.workflow.conftest import LEFT, TOP, House, square
 from tests.unit.workflow.test_steps import carry_out, cut, item_request, register
@@ -492,6 +493,37 @@ def test_many_tiles_that_change_while_threads_work_on_them_come_to_one_product(h
     assert set(product.known.values()) == {"2026-04-22T12:00:00.000000Z"}
     assert {row[2] for row in after.rows.values()} == {product.item_id}
     assert {one for one, row in after.rows.items() if row[0] == "delivered"} == set(product.sources)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_order_steps_come_in_while_tiles_change_one_product_is_left(house: House, seed: int) -> None:
+    random = Random(seed)
+    subscription = house.subscribe(aoi=square(20, 20, 20))
+    tiles = [f"S2B_33T{square_id}_20260420_0_L2A" for square_id in ("WL", "WM", "XL")]
+    uncut: list[Request] = []
+    unregistered: list[tuple[Request, dict[str, Any]]] = []
+    for day in range(20, 26):
+        for tile in random.sample(tiles, random.randrange(1, 3)):
+            first = random.randrange(15, 38)
+            columns = (first, random.randrange(first + 2, 60))
+            publish(house, tile, columns=columns, value=1000 + day, updated=f"2026-04-{day}T12:00:00Z")
+            uncut += [one for one in asked(house, subscription, tile) if one not in uncut]
+        for _ in range(random.randrange(4)):
+            if uncut and random.random() < 0.6:
+                request = uncut.pop(random.randrange(len(uncut)))
+                unregistered.append((request, cut(house, request)))
+            elif unregistered:
+                register(house, *unregistered.pop(random.randrange(len(unregistered))))
+    for request, answer in random.sample(unregistered, len(unregistered)):
+        register(house, request, answer)
+    house.work()
+
+    after, newest = state(house, subscription), {one.id: one for one in house.provider.items.values()}
+    product = current(house, subscription)
+    assert after.standing == (product.item_id,)
+    assert product.known == {one: state_of(item) for one, item in newest.items()}
+    assert {one for one, row in after.rows.items() if row[0] == "delivered"} == set(product.sources)
+    assert {row[2] for row in after.rows.values()} == {product.item_id}
 
 
 @dataclass
