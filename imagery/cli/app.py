@@ -16,6 +16,7 @@ from imagery.cli.logs import set_up_logging
 from imagery.cli.serve import serve
 from imagery.cli.settings import config
 from imagery.cli.subscribe import create
+from imagery.cli.verify import verify
 from imagery.cli.webhooks import webhook
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(events.app, name="events")
 app.command()(listen)
 app.add_typer(queue.check, name="check")
 app.command("deletions")(deletions.list_deletions)
+app.command()(verify)
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(sandbox.app, name="sandbox")
 app.command()(control.pause)

@@ -147,7 +147,7 @@ def _pass_day(at: datetime, path: int) -> str:
     Paths of WRS-2 lie 360/233 degrees apart, the first at 64.6 W on the equator; all are flown at ten, local time.
     """
     longitude = (-64.6 - (path - 1) * 360 / 233 + 180) % 360 - 180
-    usual = timedelta(hours=10 - longitude / 15)
+    usual = timedelta(hours=(10 - longitude / 15) % 24)
     # Twelve hours either side of the usual time belong to one day.
     return (_utc(at) - usual + timedelta(hours=12)).strftime("%Y%m%d")
 

@@ -30,6 +30,12 @@ TOLERANCE = 0.002
 _QUARTER_SEGMENTS = 12
 """Of a round join: the chord is 0.2 percent of the distance inside its arc."""
 
+SMOOTHED_VERTICES = 500
+"""Outlines of more corners are buffered in steps."""
+
+_STEPS = (1 / 128, 1 / 32, 1 / 8, 1 / 2, 1.0)
+"""Shares of the distance reached."""
+
 _EARTH_RADIUS_M = 6_371_008.8
 _METRES_A_DEGREE = 111_000.0
 _NO_WIDTH = 1e-9
@@ -88,12 +94,22 @@ def _buffered_part(part: Polygon, metres: float) -> list[Polygon]:
     if not np.isfinite(flat.bounds).all() or _reach_m(flat) + max(0.0, metres) > MAX_REACH_M:
         raise _too_wide()
     flat = flat if flat.is_valid else make_valid(flat)
-    found = _polygons(flat.buffer(metres, quad_segs=_QUARTER_SEGMENTS))
+    found = _polygons(_in_steps(flat, metres))
     _refuse_poles(found, plane, latitude)
     back = _mapper(plane, "EPSG:4326", around=longitude)
     tolerance = TOLERANCE * abs(metres) / _METRES_A_DEGREE
     turned = [transform_shape(_densified(piece, _step_m(metres, steepest)), back) for piece in found]
     return [simpler for piece in turned for simpler in _polygons(_mended(piece).simplify(tolerance))]
+
+
+def _in_steps(flat: BaseGeometry, metres: float) -> BaseGeometry:
+    """Many-cornered outlines a little at a time, which smooths them for the rest: at once it could take minutes."""
+    done = 0.0
+    for share in _STEPS if get_num_coordinates(flat) > SMOOTHED_VERTICES else (1.0,):
+        flat = flat.buffer(metres * share - done, quad_segs=_QUARTER_SEGMENTS)
+        flat = flat.simplify(TOLERANCE * abs(metres * share - done))
+        done = metres * share
+    return flat
 
 
 def _step_m(metres: float, latitude: float) -> float:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pystac
+from shapely.geometry import shape
 
 from imagery.errors import (
     AssetMissing,
@@ -40,6 +41,9 @@ MAX_UNASKED_BYTES = 200_000_000
 NEARLY = 0.9
 """Of a file's blocks: reading so many in parts saves less than it costs."""
 
+LARGE_BYTES, FEW, SMALL = 10_000_000, 20, 0.25
+"""A file of this size has dozens of blocks: AOIs no more than FEW, with a quarter of its box, leave most untouched."""
+
 PIECE = 1 << 20
 
 PATIENCE_S = 15.0
@@ -53,7 +57,8 @@ def checked_href(
     """Where to read these AOIs of an asset from: its own href, or a verified copy of the whole file in `folder`.
 
     The copy is made when the AOIs' windows need nearly all of a file whose item gives a checksum we can verify, and
-    which is no larger than `max_bytes`; a file on disk is verified in place. An item without one costs no request.
+    which is no larger than `max_bytes`; a file on disk is verified in place. Only to learn that is the file's header
+    read; not for an item without checksum, nor for a few small AOIs in a large file.
 
     Raises ChecksumMismatch, AssetMissing, RasterUnavailable, RasterUnreadable.
     """
@@ -62,6 +67,8 @@ def checked_href(
         return href
     if parse_multihash(checksum) is None:
         logger.info("not verified: its checksum is of a kind not known here", extra={"href": shown(href)})
+        return href
+    if _is_surely_partial(asset, geometries, size):
         return href
     try:
         with open_raster(href) as src:
@@ -228,6 +235,17 @@ def _windows(src: Any, geometries: Sequence[Geometry]) -> list[Any]:
             if window is not None:
                 found.append(window)
     return found
+
+
+def _is_surely_partial(asset: pystac.Asset, geometries: Sequence[Geometry], size: int | None) -> bool:
+    """Whether the AOIs are so few, and so small beside their item, that they touch half of a large file at most."""
+    bbox = asset.owner.bbox if isinstance(asset.owner, pystac.Item) else None
+    if bbox is None or len(bbox) < 4 or size is None or size < LARGE_BYTES or len(geometries) > FEW:
+        return False
+    west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
+    boxes = [shape(geometry).bounds for geometry in geometries]
+    wanted = sum((right - left) * (top - bottom) for left, bottom, right, top in boxes)
+    return bool(wanted < SMALL * (east - west) * (north - south))
 
 
 def _size(asset: pystac.Asset) -> int | None:

@@ -86,7 +86,8 @@ def _mosaic(group: Sequence[Candidate], union: Union, least: float) -> Choice:
         if further - coverage < least:
             break
         # Not the first of equals, but the one that would be the better lead.
-        added = min((one for one in left if reached[one.item.id] >= further - least), key=_order)
+        worth = [one for one in left if reached[one.item.id] >= max(further - least, coverage + least)]
+        added = min(worth or [one for one in left if reached[one.item.id] == further], key=_order)
         sources.append(added)
         coverage = reached[added.item.id]
         left.remove(added)

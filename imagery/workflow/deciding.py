@@ -48,7 +48,7 @@ def decide_on(prospect: Prospect, *, max_pixels: int) -> Decision:
     chosen = tuple(one.item for one in choice.sources)
     bytes_read += together.bytes_read
     if not chosen:
-        return Decision(sources=(seen[0],), sight=Sight(coverage=0.0), bytes_read=bytes_read)
+        return Decision(sources=(seen[0],), sight=prospect.sights[seen[0].id], bytes_read=bytes_read)
     sight = together.sight(chosen) if len(chosen) > 1 else prospect.sights[chosen[0].id]
     return Decision(sources=chosen, sight=sight, bytes_read=bytes_read)
 

@@ -169,6 +169,7 @@ def _draft(prospect: Prospect, decision: Decision) -> Draft:
         geometry=prospect.geometry,
         quality=decision.sight.quality,
         look=name_of_look(decision.sources),
+        trouble=decision.sight.trouble,
         aside=prospect.aside,
         bytes_read=decision.bytes_read,
     )

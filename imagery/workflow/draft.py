@@ -52,6 +52,9 @@ class Draft:
     look: str
     """Name under which the clip of the quality band may have been set aside when it was looked at."""
 
+    trouble: RasterError | None
+    """Why the quality band cannot be read, though there is one."""
+
     aside: Aside
     settled: dict[str, Radiometry | None] = field(default_factory=dict)
     """By asset key: what the source's numbers mean."""

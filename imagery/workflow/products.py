@@ -23,6 +23,9 @@ class Identity:
     predecessor: str | None
     """Item of ours that it takes the place of."""
 
+    is_new: bool = False
+    """Whether nobody had begun it before."""
+
 
 def identify(
     share: Share,
@@ -42,11 +45,25 @@ def identify(
     digest = hashlib.sha256(json.dumps(sorted(checksums.items())).encode()).hexdigest()
     with together():
         made = products.of(share.subscription.id, share.acquisition)
-        product = _same(made, sources, digest) or _next(made, share, sources, digest)
+        begun = _same(made, sources, digest)
+        product = begun or _next(made, share, sources, digest)
         known = latest(product.known, share.known)
         product = replace(product, known=known, numbers=dict(numbers), updated_at=share.now)
         products.save(product)
-    return Identity(product=product, predecessor=_predecessor(made, product))
+    return Identity(product=product, predecessor=_predecessor(made, product), is_new=begun is None)
+
+
+def give_up(identity: Identity, *, products: ProductStore, together: Together) -> bool:
+    """Forget what could not be stored; gives whether its objects may be removed.
+
+    Not when another had begun it before, or has taken it up since: its objects are those of this one.
+    """
+    mine = identity.product
+    with together():
+        if not identity.is_new or mine not in products.of(mine.subscription_id, mine.acquisition):
+            return False
+        products.remove(mine)
+    return True
 
 
 def confirm(share: Share, *, sources: Sequence[str], products: ProductStore, together: Together) -> Entry | None:

@@ -20,7 +20,7 @@ from imagery.workflow.draft import Draft
 from imagery.workflow.filtering import numbers_of
 from imagery.workflow.finishing import left_out_of, order_of
 from imagery.workflow.products import Identity, identify
-from imagery.workflow.share import Entry
+from imagery.workflow.share import MAX_EXPLANATION, Entry
 
 THUMBNAIL = "thumbnail"
 
@@ -66,7 +66,7 @@ class Writer:
                 with suppress(ImageryError):
                     self.objects.remove_prefix(product.prefix)
             raise
-        return draft.share.delivered(product, item_key=item_key, left_out=left_out_of(draft))
+        return _remarked(draft.share.delivered(product, item_key=item_key, left_out=left_out_of(draft)), draft)
 
     def _put(self, draft: Draft, item: pystac.Item, prefix: str, picture: bytes) -> str:
         """The assets, the picture, and last the item, whose key it gives."""
@@ -94,6 +94,14 @@ class Writer:
 def _object_key(prefix: str, key: str) -> str:
     """Where an asset will be."""
     return f"{prefix}/{key}.tif"
+
+
+def _remarked(entry: Entry, draft: Draft) -> Entry:
+    """Saying why nothing was counted over the AOI, where that is not for lack of a quality band."""
+    if draft.trouble is None:
+        return entry
+    why = f"; nothing was counted in its quality band: {draft.trouble}"[:MAX_EXPLANATION]
+    return replace(entry, outcome=replace(entry.outcome, explanation=f"{entry.outcome.explanation}{why}"))
 
 
 def _item(

@@ -53,20 +53,23 @@ def real(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterato
         yield shown
 
 
-def test_every_synthetic_scene_is_delivered_once(synthetic: Shown) -> None:
+def test_every_date_of_the_synthetic_scenes_is_delivered_once_though_two_tiles_show_it(synthetic: Shown) -> None:
     rows = synthetic.document["acquisitions"]
+    delivered = _delivered(synthetic)
 
-    assert len(rows) == 12
-    assert {row["status"] for row in rows} == {"delivered"}
-    assert {row["coverage"] for row in rows} == {1.0}
-    assert len({row["item"] for row in rows}) == 12
+    assert len(rows) == len({row["item"] for row in rows}) == 12
     assert [row["datetime"] for row in rows] == sorted(row["datetime"] for row in rows)
+    assert len(delivered) == len({row["datetime"][:10] for row in delivered}) == 6
+    assert {row["coverage"] for row in delivered} == {1.0}
+    others = [row for row in rows if row["status"] != "delivered"]
+    assert {(row["status"], row["reason"]) for row in others} == {("skipped", "superseded")}
+    assert [row["published_item"] for row in others] == [row["published_item"] for row in delivered]
 
 
 def test_the_clips_lie_where_the_demo_says(synthetic: Shown) -> None:
     folders = [path.name for path in Path(synthetic.document["clips"]).iterdir()]
 
-    assert sorted(folders) == sorted(row["published_item"] for row in synthetic.document["acquisitions"])
+    assert sorted(folders) == sorted(row["published_item"] for row in _delivered(synthetic))
     for item in synthetic.client().search(limit=100).items():
         for asset in item.assets.values():
             assert Path(asset.href.removeprefix("file://")).is_file()
@@ -84,7 +87,7 @@ def test_the_python_line_it_prints_finds_every_item(synthetic: Shown) -> None:
         synthetic.document["python"], shell=True, capture_output=True, text=True, timeout=60, check=True
     )
 
-    assert len(found.stdout.splitlines()) == 12
+    assert len(found.stdout.splitlines()) == 6
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(synthetic: Shown) -> None:
@@ -109,7 +112,7 @@ def test_run_again_it_goes_on_and_the_line_it_prints_serves_the_same_catalog(tmp
 
     assert second["subscription"] == first["subscription"]
     assert second["acquisitions"] == first["acquisitions"]
-    assert {row["reason"] for row in first["acquisitions"]} == {None, "cloudy"}
+    assert {row["reason"] for row in first["acquisitions"]} == {None, "cloudy", "superseded"}
     # The port it names is free on a person's machine; here another test may have it by now.
     line = re.sub(r"--port \d+", "--port 0", second["serve"])
     with _process("/bin/sh", "-c", f"exec env {line} --json") as serving:
@@ -146,20 +149,25 @@ def test_people_get_a_table_and_what_to_try(tmp_path: Path) -> None:
     result = _run("demo", "--state-dir", str(tmp_path / "state"), "--assets", "red", "--no-stay", "--port", "0")
 
     assert result.returncode == 0
-    assert result.stdout.count(" delivered ") == 12
-    assert "12 acquisitions found: 12 delivered" in result.stderr
+    assert result.stdout.count(" delivered ") == 6
+    assert "6 delivered" in result.stderr
     for promised in ("coverage", "clips", "/stac", "pystac_client", "serve --data-dir"):
         assert promised in result.stdout
 
 
-def test_a_real_parcel_gets_five_dates_from_both_tiles(real: Shown) -> None:
-    rows = real.document["acquisitions"]
+def test_a_real_parcel_on_two_tiles_gets_one_item_a_date_and_a_row_of_each_tile(real: Shown) -> None:
+    rows, delivered = real.document["acquisitions"], _delivered(real)
+    days = [f"2023-08-{day}" for day in ("10", "13", "15", "18", "20")]
 
     assert {(row["datetime"][:10], row["item"][4:9]) for row in rows} == {
-        (f"2023-08-{day}", tile) for day in ("10", "13", "15", "18", "20") for tile in ("33TWL", "33TWM")
+        (day, tile) for day in days for tile in ("33TWL", "33TWM")
     }
     assert len(rows) == 10
-    assert {row["status"] for row in rows} == {"delivered"}
+    assert [row["datetime"][:10] for row in delivered] == days
+    assert len({row["published_item"] for row in delivered}) == 5
+    for row in rows:
+        assert row["published_item"] in {one["published_item"] for one in delivered}
+        assert (row["status"], row["reason"]) in {("delivered", None), ("skipped", "superseded")}
 
 
 def test_every_asset_of_a_real_parcel_is_the_source_pixel_for_pixel(real: Shown, shared_data: Path) -> None:
@@ -167,7 +175,7 @@ def test_every_asset_of_a_real_parcel_is_the_source_pixel_for_pixel(real: Shown,
     files = {"red": "B04", "green": "B03", "blue": "B02", "nir": "B08", "scl": "SCL"}
     compared = 0
 
-    for row in real.document["acquisitions"]:
+    for row in _delivered(real):
         for key, band in files.items():
             source = _scenes(shared_data) / row["item"] / f"{band}.tif"
             clip = Path(real.document["clips"]) / row["published_item"] / f"{key}.tif"
@@ -175,12 +183,12 @@ def test_every_asset_of_a_real_parcel_is_the_source_pixel_for_pixel(real: Shown,
             np.testing.assert_array_equal(found, expected, err_msg=f"{row['item']} {key}")
             compared += int((expected != 0).sum())
 
-    assert compared > 50
+    assert compared > 25
 
 
 def test_real_items_are_found_by_box_time_id_order_and_filter(real: Shown) -> None:
     client = real.client()
-    everything = {row["published_item"] for row in real.document["acquisitions"]}
+    everything = {row["published_item"] for row in _delivered(real)}
     west, south, east, north = client.get_collection("sentinel-2-l2a").extent.spatial.bboxes[0]
     clear = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 5]}
     tile = {"op": "=", "args": [{"property": "grid:code"}, "MGRS-33TWL"]}
@@ -191,15 +199,20 @@ def test_real_items_are_found_by_box_time_id_order_and_filter(real: Shown) -> No
 
     assert set(ids(bbox=[west, south, east, north])) == everything
     assert ids(bbox=[west + 1, south, east + 1, north]) == []
-    assert {each[:18] for each in ids(datetime="2023-08-15")} == {"S2A_33TWL_20230815", "S2A_33TWM_20230815"}
+    assert [each[:18] for each in ids(datetime="2023-08-15")] == ["S2A_33TWL_20230815"]
     assert ids(ids=[min(everything)]) == [min(everything)]
     by_cloud = [
         item.properties["eo:cloud_cover"] for item in client.search(sortby="-properties.eo:cloud_cover").items()
     ]
     assert by_cloud == sorted(by_cloud, reverse=True)
-    assert len(by_cloud) == 10
+    assert len(by_cloud) == 5
     for cql2 in ({"filter": {"op": "and", "args": [clear, tile]}}, {"filter": text, "method": "GET"}):
-        assert {each[10:18] for each in ids(**cql2)} == {"20230813", "20230815"}
+        assert {each[10:18] for each in ids(**cql2)} == {"20230813", "20230815", "20230818", "20230820"}
+
+
+def _delivered(shown: Shown) -> list[dict[str, Any]]:
+    """Rows of the source items whose pixels are in what was published."""
+    return [row for row in shown.document["acquisitions"] if row["status"] == "delivered"]
 
 
 def _scenes(shared_data: Path) -> Path:

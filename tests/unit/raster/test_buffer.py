@@ -168,3 +168,23 @@ def test_any_field_anywhere_gives_a_valid_area_around_or_within_it(outline: Any,
     assert area_m2(larger) > area_m2(smaller)
     outside = shape(smaller).difference(shape(larger))
     assert outside.area <= 1e-9 * max(shape(smaller).area, 1e-9) or outside.area < shape(smaller).length * 1e-8
+
+
+def star(corners: int) -> Polygon:
+    """Of so many corners, every other one 300 m further out, 3 km from its middle."""
+    east, north = metres_a_degree(46)
+    ways = [2 * math.pi * number / corners for number in range(corners)]
+    far = [3_000 + 300 * (number % 2) for number in range(corners)]
+    return Polygon(
+        [(15 + r * math.cos(way) / east, 46 + r * math.sin(way) / north) for r, way in zip(far, ways, strict=True)]
+    )
+
+
+def test_an_outline_of_many_corners_is_grown_in_steps_and_comes_out_the_same() -> None:
+    area = area_m2(grown(star(4_000), 500))
+    assert area == pytest.approx(math.pi * 3_800**2, rel=0.003)
+
+
+def test_more_vertices_than_anyone_can_use_are_refused() -> None:
+    with pytest.raises(AoiInvalid, match="simplify"):
+        buffered(mapping(star(4_000)), 0.5)

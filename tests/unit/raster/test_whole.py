@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,13 @@ def test_an_aoi_over_a_small_part_of_a_file_reads_it_where_it_is(tmp_path, serve
 )
 def test_an_item_without_a_checksum_that_can_be_verified_costs_no_request(tmp_path, server, scene, said) -> None:
     assert checked_href(scene(**said), [ALL], tmp_path) == server.href("b.tif")
+    assert server.requests == []
+
+
+def test_a_small_aoi_in_a_large_file_costs_no_request(tmp_path, server, scene) -> None:
+    item = pystac.Item("a", ALL, [14.9, 45.9, 15.2, 46.2], datetime(2026, 5, 1, tzinfo=UTC), {})
+    item.add_asset("red", scene(**{"file:size": 200_000_000}))
+    assert checked_href(item.assets["red"], [CORNER], tmp_path) == server.href("b.tif")
     assert server.requests == []
 
 

@@ -94,7 +94,13 @@ def products(house: House) -> SqliteProductStore:
 
 
 def deliver(house: House, item_id: str, *subscriptions: Subscription) -> Request:
-    request = Request.for_item(
+    request = request_for(house, item_id, *subscriptions)
+    register(house, request, cut(house, request))
+    return request
+
+
+def request_for(house: House, item_id: str, *subscriptions: Subscription) -> Request:
+    return Request.for_item(
         kind=RequestKind.UPDATE,
         priority=Priority.NORMAL,
         provider="earth-search",
@@ -104,8 +110,6 @@ def deliver(house: House, item_id: str, *subscriptions: Subscription) -> Request
         subscription_ids=[one.id for one in subscriptions],
         now=house.neighbours.clock(),
     )
-    register(house, request, cut(house, request))
-    return request
 
 
 def cut(house: House, request: Request) -> Any:
@@ -197,7 +201,7 @@ def test_after_the_retention_a_subscription_goes_with_all_it_led_to(house: House
 
     assert (report.removed, report.items, report.objects) == (1, 1, 4)
     assert traces(house, gone.id) == []
-    assert len(traces(house, kept.id)) == 4 + 3
+    assert len(traces(house, kept.id)) == 4 + 4
 
 
 def test_what_went_is_kept_for_operators(house: House, clock: Any) -> None:
@@ -284,7 +288,7 @@ def test_an_execution_that_cuts_while_its_subscription_is_removed_leaves_nothing
 def test_an_execution_that_registers_after_the_removal_undoes_itself(house: House, clock: Any) -> None:
     subscription = house.subscribe()
     house.provider.publish("b")
-    request = deliver(house, "b", subscription)
+    request = request_for(house, "b", subscription)
     answer = cut(house, request)
     mark(house, subscription, delete_at=clock())
     clock.advance(AT_REST)
@@ -400,5 +404,5 @@ def test_a_restore_that_came_first_wins_wholly(house: House, clock: Any) -> None
 
     assert checker(house).removal.remove(due, now=clock()) is None  # as read before
 
-    assert len(traces(house, due.id)) == 4 + 3
+    assert len(traces(house, due.id)) == 4 + 4
     assert deletions(house).find(DeletionQuery()).values == ()
