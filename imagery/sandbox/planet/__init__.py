@@ -1,0 +1,1 @@
+"""A local Planet: its Data and Orders APIs as recorded, with webhooks, over scenes of this machine."""
