@@ -19,6 +19,7 @@ ImageryError
 │   ├── FailureUnknown
 │   ├── ItemUnknown
 │   ├── KeyUnknown
+│   ├── OrderUnknown
 │   ├── ProviderUnknown
 │   ├── SubscriptionUnknown
 │   └── TaskTokenUnknown
@@ -141,6 +142,10 @@ class ItemUnknown(Unknown):
 
 class KeyUnknown(Unknown):
     """No API key of this id, or one that was revoked."""
+
+
+class OrderUnknown(Unknown):
+    """No order of this name."""
 
 
 class ProviderUnknown(Unknown):

@@ -22,7 +22,7 @@ from imagery.model.execution import Execution, ExecutionQuery, ExecutionStatus, 
 from imagery.model.failure import Failure, FailureQuery
 from imagery.model.feed import FeedCursor
 from imagery.model.look import Look
-from imagery.model.order import Order, OrderQuery, OrderReading, OrderWish
+from imagery.model.order import Order, OrderQuery, OrderReading, OrderStatus, OrderWish
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import Page
 from imagery.model.product import Product
@@ -177,6 +177,9 @@ class OrderStore(Protocol):
 
     def hectares(self, day: date) -> float:
         """Of all orders placed, or about to be, on that day (UTC)."""
+
+    def counts(self) -> Mapping[OrderStatus, int]:
+        """How many there are of each status; every status is there."""
 
 
 class ProductStore(Protocol):

@@ -40,6 +40,7 @@ from imagery.ports import (
     Notifier,
     ObjectStore,
     Orchestrator,
+    OrderStore,
     Outbox,
     ProcessingQueue,
     ProductStore,
@@ -76,9 +77,11 @@ from imagery.stores.sqlite.feeds import SqliteFeedStore
 from imagery.stores.sqlite.keys import SqliteKeyStore
 from imagery.stores.sqlite.ledger import SqliteLedger
 from imagery.stores.sqlite.looks import SqliteLookStore
+from imagery.stores.sqlite.orders import SqliteOrderStore
 from imagery.stores.sqlite.outbox import SqliteOutbox
 from imagery.stores.sqlite.products import SqliteProductStore
 from imagery.stores.sqlite.subscriptions import SqliteSubscriptionStore
+from imagery.wiring_planet import PROVIDER, PlanetAccount, open_planet
 from imagery.workflow import read_definition
 from imagery.workflow.steps import Neighbours, steps
 
@@ -121,6 +124,10 @@ class Imagery:
     deliverer: Deliverer
     deletions: DeletionStore
     products: ProductStore
+    orders: OrderStore
+    planet: PlanetAccount | None
+    """None: no key for it."""
+
     admission: Admission
     feeds_health: Callable[[], tuple[FeedHealth, ...]]
     """How the feed of each active subscription stands now."""
@@ -162,14 +169,19 @@ def build(
         database = closing.enter_context(Database(data_dir / "imagery.db"))
         items = CatalogStore(data_dir / "catalog.db")
         closing.callback(items.close)
-        neighbours = _neighbours(settings, database, items, _providers(settings, closing, sleep), clock)
+        orders = SqliteOrderStore(database)
+        planet = open_planet(settings, closing, store=orders, together=database.write, clock=clock, sleep=sleep)
+        providers = _providers(settings, closing, sleep)
+        neighbours = _neighbours(settings, database, items, providers, planet=planet, clock=clock)
         outbox, notifier, feeds = SqliteOutbox(database), _notifier(settings), SqliteFeedStore(database)
         lookback = _lookback(settings, neighbours, feeds)
         orchestrator = _orchestrator(data_dir, neighbours, settings, workflow or read_definition())
         admission = _admission(settings, database, clock)
+        if planet is not None:
+            planet.tokens.of = orchestrator
         closing.callback(orchestrator.close, 0.0)
         deletions, products = SqliteDeletionStore(database), SqliteProductStore(database)
-        impatient = _impatient(settings, closing)
+        impatient = _impatient(settings, closing, planet)
         subscriptions = _subscriptions(
             settings, neighbours, impatient, outbox=outbox, notifier=notifier, lookback=lookback
         )
@@ -205,6 +217,8 @@ def build(
             delete_checker=_delete_checker(settings, neighbours, deletions, products, lookback.progress),
             deletions=deletions,
             products=products,
+            orders=orders,
+            planet=planet,
             verification=Verification(
                 ledger=neighbours.ledger,
                 products=products,
@@ -234,13 +248,20 @@ def _made(data_dir: Path) -> Path:
 
 
 def _neighbours(
-    settings: Settings, database: Database, items: CatalogStore, providers: Mapping[str, Provider], clock: Clock
+    settings: Settings,
+    database: Database,
+    items: CatalogStore,
+    providers: Mapping[str, Provider],
+    *,
+    planet: PlanetAccount | None,
+    clock: Clock,
 ) -> Neighbours:
     subscriptions, ledger = SqliteSubscriptionStore(database), SqliteLedger(database)
     queue = SqliteProcessingQueue(database, clock=clock, visibility=VISIBILITY)
     asker = Asker(ledger=ledger, queue=queue, together=database.write, per_request=settings.subscriptions_per_request)
     return Neighbours(
-        providers=providers,
+        providers={**providers, **({PROVIDER: planet.source.search} if planet is not None else {})},
+        planet=planet.source if planet is not None else None,
         subscriptions=subscriptions,
         ledger=ledger,
         products=SqliteProductStore(database),
@@ -317,7 +338,8 @@ def _dispatcher(
         events=neighbours.events,
         clock=neighbours.clock,
         limit=settings.concurrency,
-        provider_kinds=dict.fromkeys(neighbours.providers, "public"),
+        # Without a key what waits for it fails with the word for it, and can be replayed.
+        provider_kinds={PROVIDER: "planet", **dict.fromkeys(settings.stac_providers, "public")},
     )
 
 
@@ -460,9 +482,10 @@ def _providers(settings: Settings, closing: ExitStack, sleep: Sleep) -> dict[str
     }
 
 
-def _impatient(settings: Settings, closing: ExitStack) -> dict[str, Provider]:
+def _impatient(settings: Settings, closing: ExitStack, planet: PlanetAccount | None) -> dict[str, Provider]:
     """The same providers for questions a caller waits for: asked once, and not for long."""
-    return {
+    planets: dict[str, Provider] = {PROVIDER: planet.impatient_search} if planet is not None else {}
+    return planets | {
         name: closing.enter_context(EarthSearch(name, url, timeout_s=min(5.0, settings.provider_timeout_s), attempts=1))
         for name, url in settings.stac_providers.items()
     }

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 DISPATCH_EVERY = timedelta(seconds=0.2)
 NOTIFY_EVERY = timedelta(seconds=0.2)
+ORDERS_EVERY = timedelta(seconds=1)
+"""How often orders that are due are looked for; a webhook of this process is looked into at once."""
+
 PRUNE_EVENTS_EVERY = timedelta(hours=1)
 SETTLE = timedelta(minutes=10)
 """After the start, before the first reconciliation: what was waiting goes first."""
@@ -44,6 +47,10 @@ class Worker:
         self._every("update-checker", settings.update_check_every, self._check_updates)
         self._every("notifier", NOTIFY_EVERY, self._notify)
         self._every("event-retention", PRUNE_EVENTS_EVERY, self._prune_events)
+        if imagery.planet is not None:
+            if imagery.planet.orders.webhook_url is None:
+                logger.warning("Planet cannot call this service: orders are only polled; set IMAGERY_PUBLIC_URL")
+            self._every("orders", timedelta(0), self._look_at_orders)
         settle = min(SETTLE, settings.reconcile_every)
         self._every("reconciler", settings.reconcile_every, self._reconcile, after=settle)
         self._every("delete-checker", settings.delete_check_every, self._check_deletions)
@@ -82,6 +89,15 @@ class Worker:
 
     def _notify(self) -> None:
         self.imagery.deliverer.run_once()
+
+    def _look_at_orders(self) -> None:
+        """A trip waits for what it may be called by, instead of the pause between two."""
+        planet = self.imagery.planet
+        if planet is not None:
+            try:
+                planet.orders.look()
+            finally:
+                planet.orders.wait_for_hint(ORDERS_EVERY)
 
     def _prune_events(self) -> None:
         self.imagery.deliverer.prune()

@@ -14,7 +14,18 @@ from imagery.api.envelope import BodyLimit, Envelope
 from imagery.api.handlers import add_handlers
 from imagery.api.paths import Door, PublicAddress
 from imagery.api.problems import Problem
-from imagery.api.routes import days, deletions, events, failures, notifications, service, subscriptions, work
+from imagery.api.routes import (
+    days,
+    deletions,
+    events,
+    failures,
+    notifications,
+    orders,
+    planet,
+    service,
+    subscriptions,
+    work,
+)
 from imagery.api.throttle import Monotonic, TokenBuckets
 from imagery.wiring import Imagery
 
@@ -34,7 +45,7 @@ def create_app(imagery: Imagery, *, monotonic: Monotonic = time.monotonic) -> Fa
         redoc_url=None,
         generate_unique_id_function=lambda route: f"{(route.tags or ['root'])[0]}_{route.name}",
     )
-    modules = (service, subscriptions, days, failures, work, events, deletions, notifications)
+    modules = (service, subscriptions, days, failures, work, events, deletions, notifications, orders, planet)
     routers = [module.router for module in modules]
     app.state.imagery = imagery
     per_minute = float(settings.replays_per_minute)

@@ -20,6 +20,9 @@ from imagery.log_context import logged_with
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 5 * 2**20
+_KEY_IN_PATH = re.compile(r"(webhooks/planet/).+")
+"""The last part of such a path opens something."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -105,6 +108,7 @@ def _request_id(scope: Scope) -> str:
 def _log(scope: Scope, answer: _Answer, *, took_s: float) -> None:
     # The raw path is still percent-encoded: no line break of a caller's gets into the log. No query, no headers.
     path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200]
+    path = _KEY_IN_PATH.sub(r"\1***", path)
     logger.info(
         "%s %s %d",
         scope["method"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -43,6 +44,7 @@ class _House(Collector):
         yield from self._feeds()
         yield from self._bytes()
         yield from self._limits()
+        yield from self._orders()
         yield _gauge(
             "imagery_failures",
             "Requests in the failure queue, by error.",
@@ -79,6 +81,20 @@ class _House(Collector):
         used = self.imagery.admission.usage.total()
         yield _counter("imagery_bytes_read", "Bytes read of rasters and objects; an estimate.", {(): used.bytes_read})
         yield _counter("imagery_bytes_written", "Bytes written to the object store.", {(): used.bytes_written})
+
+    def _orders(self) -> Iterator[Metric]:
+        orders, today = self.imagery.orders, self.imagery.clock().astimezone(UTC).date()
+        counts = {(status.value,): number for status, number in orders.counts().items()}
+        yield _gauge("imagery_orders", "Orders at providers that deliver later, by status.", counts, "status")
+        yield _gauge("imagery_ordered_hectares_today", "Ordered on this day (UTC).", {(): orders.hectares(today)})
+        if self.imagery.planet is not None:
+            refused = int(self.imagery.planet.client.standing.is_refused)
+            yield _gauge(
+                "imagery_provider_key_refused",
+                "1: a provider does not take our key.",
+                {("planet",): refused},
+                "provider",
+            )
 
     def _limits(self) -> Iterator[Metric]:
         limits = self.imagery.dispatcher.limits()

@@ -7,8 +7,10 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from imagery.model.control import LimitStatus
+from imagery.model.order import OrderStatus
 from imagery.model.subscription import Priority
 from imagery.service.feeds import FeedHealth
+from imagery.wiring_planet import PlanetAccount
 
 
 class PauseView(BaseModel):
@@ -58,6 +60,28 @@ class FeedView(BaseModel):
         )
 
 
+class AccountView(BaseModel):
+    """A provider that is ordered from, with a key of ours."""
+
+    provider: str
+    key_refused: bool = Field(description="It does not take our key: nothing is ordered until an operator mends it.")
+    explanation: str = Field(description="In the provider's words.")
+    orders: dict[OrderStatus, int] = Field(description="How many stand how; `succeeded` and the like are final.")
+    calls_us: bool = Field(description="Whether it was told where to call; else its orders are only polled.")
+
+    @classmethod
+    def of(cls, account: PlanetAccount) -> AccountView:
+        """As it stands."""
+        standing = account.client.standing
+        return cls(
+            provider=account.orders.provider,
+            key_refused=standing.is_refused,
+            explanation=standing.why,
+            orders=dict(account.orders.store.counts()),
+            calls_us=account.orders.webhook_url is not None,
+        )
+
+
 class Health(BaseModel):
     """How the service is."""
 
@@ -68,3 +92,4 @@ class Health(BaseModel):
     paused: PauseView | None
     limits: list[LimitView]
     feeds: list[FeedView]
+    accounts: list[AccountView]

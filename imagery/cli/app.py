@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from imagery import __version__
-from imagery.cli import control, deletions, events, executions, failures, keys, queue, sandbox, subscriptions, workflow
+from imagery.cli import (
+    control,
+    deletions,
+    events,
+    executions,
+    failures,
+    keys,
+    orders,
+    queue,
+    sandbox,
+    subscriptions,
+    workflow,
+)
 from imagery.cli.demo import demo
 from imagery.cli.group import CommandGroup
 from imagery.cli.listen import listen
@@ -36,6 +48,7 @@ app.add_typer(subscriptions.app, name="subscriptions")
 app.command()(queue.requests)
 app.add_typer(executions.app, name="executions")
 app.add_typer(failures.app, name="failures")
+app.add_typer(orders.app, name="orders")
 queue.check.command("deletions")(deletions.check)
 app.add_typer(events.app, name="events")
 app.command()(listen)

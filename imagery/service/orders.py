@@ -130,7 +130,8 @@ class Orders:
             logger.warning("a webhook spoke of another order", extra={"order": order.name})
             return False
         if not order.is_final and order_id is not None:
-            self._update(order.name, look_at=self.clock())
+            # Before all that are due by their time, however many that are.
+            self._update(order.name, look_at=order.created_at)
             self._hint.set()
         return True
 
@@ -142,11 +143,14 @@ class Orders:
     def look(self) -> int:
         """Read the orders that are due from the provider, and resume what waits for those that are ready.
 
-        Gives how many were read. An order that cannot be read is tried again later, and does not hold up the others;
+        Gives how many were read; it ends early when a webhook comes, for the next look begins with what that is about.
+        An order that cannot be read is tried again later, and does not hold up the others;
         when the provider says wait, or takes the key no more, the rest is left for the next time.
         """
         read = 0
         for order in self.store.due(now=self.clock(), limit=BATCH):
+            if read and self._hint.is_set():
+                break
             try:
                 reading = self._read(order)
                 if reading is None:

@@ -15,7 +15,7 @@ import imagery as package
 from imagery.api.metrics import render
 from imagery.api.needs import BaseUrl, House, Scraper, Who
 from imagery.api.problems import KINDS, documented
-from imagery.api.standing import FeedView, Health, LimitView, PauseView
+from imagery.api.standing import AccountView, FeedView, Health, LimitView, PauseView
 from imagery.api.views import ProviderList, ProviderView
 
 router = APIRouter(tags=["service"])
@@ -46,6 +46,7 @@ def health(imagery: House) -> Health:
         paused=PauseView(at=pause.at, reason=pause.reason) if pause else None,
         limits=[LimitView.of(limit) for limit in imagery.dispatcher.limits()],
         feeds=[FeedView.of(feed) for feed in imagery.feeds_health()],
+        accounts=[AccountView.of(imagery.planet)] if imagery.planet is not None else [],
     )
 
 
@@ -60,12 +61,12 @@ def metrics(imagery: House, scraper: Scraper) -> Response:
 def providers(imagery: House, caller: Who) -> ProviderList:
     """Who imagery can be had from."""
     del caller
-    urls = imagery.settings.stac_providers
+    urls = {name: f"{_without_credentials(url)}/collections" for name, url in imagery.settings.stac_providers.items()}
+    if imagery.planet is not None:
+        urls[imagery.planet.orders.provider] = f"{imagery.planet.client.url}/data/v1/item-types"
     return ProviderList(
         providers=[
-            ProviderView(name=name, collections=f"{_without_credentials(urls[name])}/collections")
-            for name in sorted(imagery.providers)
-            if name in urls
+            ProviderView(name=name, collections=urls[name]) for name in sorted(imagery.providers) if name in urls
         ]
     )
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from imagery.model.codec import format_instant, from_json, to_json
-from imagery.model.order import Order, OrderQuery
+from imagery.model.order import Order, OrderQuery, OrderStatus
 from imagery.model.paging import Page
 from imagery.stores.sqlite.cursors import page_of, parse_cursor
 from imagery.stores.sqlite.database import Database
@@ -103,6 +103,16 @@ class SqliteOrderStore:
                 (f"{day.isoformat()}T", f"{day.isoformat()}U"),
             ).fetchone()
         return float(row["total"])
+
+    def counts(self) -> dict[OrderStatus, int]:
+        """See the port."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT status, count(*) AS number FROM provider_order INDEXED BY provider_order_by_status "
+                "GROUP BY status"
+            ).fetchall()
+        found = {row["status"]: row["number"] for row in rows}
+        return {status: found.get(status.value, 0) for status in OrderStatus}
 
     def _one(self, query: str, value: str) -> Order | None:
         with self._database.read() as connection:

@@ -1,0 +1,121 @@
+"""Planet, furnished: one account, its orders, and what the workflow's steps order with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from imagery.errors import StoreUnavailable
+from imagery.ports import Clock, OrderStore, TaskTokens, Together
+from imagery.providers.planet.client import PlanetClient
+from imagery.providers.planet.download import Downloader
+from imagery.providers.planet.orders import PlanetOrders
+from imagery.providers.planet.search import PlanetSearch
+from imagery.service.orders import Budget, Orders
+from imagery.settings import Settings
+from imagery.workflow.planet import OrderedSource
+
+logger = logging.getLogger(__name__)
+
+PROVIDER = "planet"
+WEBHOOK_PATH = "/webhooks/planet"
+OFF = "off"
+
+
+@dataclass(kw_only=True)
+class LateTokens:
+    """The task tokens of an orchestrator that is made later, for its own tasks need them."""
+
+    of: TaskTokens | None = None
+
+    def resume(self, task_token: str, output: Mapping[str, Any]) -> None:
+        """See the port."""
+        self._there().resume(task_token, output)
+
+    def fail(self, task_token: str, *, error: str, cause: str) -> None:
+        """See the port."""
+        self._there().fail(task_token, error=error, cause=cause)
+
+    def heartbeat(self, task_token: str) -> None:
+        """See the port."""
+        self._there().heartbeat(task_token)
+
+    def _there(self) -> TaskTokens:
+        if self.of is None:
+            raise StoreUnavailable("the orchestrator has not started yet; try again")
+        return self.of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanetAccount:
+    """What is known of the account, and done with it."""
+
+    client: PlanetClient
+    source: OrderedSource
+    tokens: LateTokens = field(repr=False)
+    impatient_search: PlanetSearch
+    """For whoever waits for an answer: asked once, and not for long."""
+
+    @property
+    def orders(self) -> Orders:
+        """Placed and looked at."""
+        return self.source.orders
+
+
+def open_planet(
+    settings: Settings,
+    closing: ExitStack,
+    *,
+    store: OrderStore,
+    together: Together,
+    clock: Clock,
+    sleep: Callable[[float], None],
+) -> PlanetAccount | None:
+    """None without a key. Raises SettingsInvalid."""
+    if settings.planet_api_key is None:
+        return None
+    client = PlanetClient(settings.planet_api_key, url=settings.planet_url, sleep=sleep)
+    closing.callback(client.close)
+    quick = PlanetClient(
+        settings.planet_api_key, url=settings.planet_url, timeout_s=min(5.0, settings.provider_timeout_s), attempts=1
+    )
+    closing.callback(quick.close)
+    tokens = LateTokens()
+    orders = Orders(
+        provider=PROVIDER,
+        store=store,
+        desk=PlanetOrders(client),
+        tokens=tokens,
+        together=together,
+        budget=Budget(
+            hectares=settings.planet_max_hectares_per_day,
+            money=settings.planet_max_cost_per_day,
+            price_per_hectare=settings.planet_price_per_hectare,
+        ),
+        clock=clock,
+        webhook_url=webhook_url(settings),
+    )
+    source = OrderedSource(
+        search=PlanetSearch(client),
+        orders=orders,
+        downloader=Downloader(client=client, read_order=orders.reading_of, clock=clock, wait=sleep),
+        folder=settings.data_dir.absolute() / "downloads",
+        harmonise_to=None if settings.planet_harmonise.lower() == OFF else settings.planet_harmonise,
+    )
+    return PlanetAccount(client=client, source=source, tokens=tokens, impatient_search=PlanetSearch(quick))
+
+
+def webhook_url(settings: Settings) -> str | None:
+    """What Planet calls, without an order's key, with the name and password it is to send. None: it cannot reach us."""
+    if settings.public_url is None:
+        return None
+    parts = urlsplit(settings.public_url)
+    user, password = settings.planet_webhook_user, settings.planet_webhook_password
+    if user is not None and password is not None:
+        host = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}")
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + WEBHOOK_PATH, query="", fragment=""))
