@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import MutableMapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +37,16 @@ if TYPE_CHECKING:
     from imagery.serving.following import Progress
 
 
+class Sandbox(StrEnum):
+    """Providers that can be had offline."""
+
+    EARTH_SEARCH = "earth-search"
+    PLANET = "planet"
+
+
 def demo(
     *,
+    provider: Annotated[Sandbox, typer.Option("--provider", help="Who is played here.")] = Sandbox.EARTH_SEARCH,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes; synthetic ones without.")] = None,
     aoi: Annotated[Path | None, typer.Option("--aoi", help="GeoJSON of the area; else one the scenes fill.")] = None,
     feature: Annotated[str | None, typer.Option("--feature", help="Which one of its features: id or place.")] = None,
@@ -86,6 +95,7 @@ def demo(
             resampling=resampling,
         ),
         port=port,
+        planet=provider is Sandbox.PLANET,
         fresh=fresh,
     )
     _leave_loopback_alone(os.environ)
@@ -117,7 +127,7 @@ def _follow(running: Demo) -> Progress:
     try:
         with progress_display() as display:
             for progress in running.follow():
-                display.show(progress)
+                display.show(progress, orders=running.orders)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise

@@ -131,6 +131,7 @@ def to_document(demo: Demo, summary: Summary) -> dict[str, Any]:
         "collection": published_collection_id(demo.subscription.collection),
         "outcomes": {status.value: summary.count(status) for status in OutcomeStatus},
         "acquisitions": rows,
+        "orders": {status.value: number for status, number in demo.orders.items()},
         "clips": summary.clips,
         "api_url": demo.api_url,
         "stac_url": demo.stac_url,

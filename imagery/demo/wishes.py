@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from pathlib import Path
@@ -47,6 +47,9 @@ class Wishes:
     port: int = 8080
     """Preferred; the next one is the sandbox's. Others are taken when they are not free."""
 
+    planet: bool = False
+    """Order from a local Planet, instead of reading from a local Earth Search."""
+
     fresh: bool = False
     """Forget what earlier demos left in `state_dir`."""
 
@@ -58,13 +61,33 @@ def subscription_body(wishes: Wishes, scenes: Scenes) -> dict[str, Any]:
     if not dates:
         there = ", ".join(sorted({scene.collection for scene in scenes.scenes}))
         raise InvalidInput(f"the scenes hold no collection {collection!r}; there is: {there}", field="--collection")
+    return body_of(
+        wishes,
+        provider=PROVIDER,
+        aoi=wishes.aoi or default_aoi(scenes),
+        collection=collection,
+        assets=wishes.assets or scenes.asset_keys(collection),
+        dates=dates,
+    )
+
+
+def body_of(
+    wishes: Wishes,
+    *,
+    provider: str,
+    aoi: Mapping[str, Any],
+    collection: str,
+    assets: Sequence[str],
+    dates: Sequence[datetime],
+) -> dict[str, Any]:
+    """What is wished, with these for what is not; `dates` are those of all scenes, the oldest first."""
     start_at = wishes.start_at or datetime.combine(dates[0].date(), time.min, dates[0].tzinfo)
     end_at = wishes.end_at or datetime.combine(dates[-1].date(), time.max, dates[-1].tzinfo)
     body: dict[str, Any] = {
-        "aoi": dict(wishes.aoi or default_aoi(scenes)),
-        "provider": PROVIDER,
+        "aoi": dict(aoi),
+        "provider": provider,
         "collection": collection,
-        "assets": list(wishes.assets or scenes.asset_keys(collection)),
+        "assets": list(assets),
         "start_at": format_instant(start_at),
         "end_at": format_instant(end_at),
         "filters": {
