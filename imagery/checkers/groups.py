@@ -38,6 +38,7 @@ class Group:
         first = max(acquired_from, min(one.start_at for one in self.members))
         if first > max(ends):
             return iter(())
+        common = set.intersection(*(set(one.assets) for one in self.members))
         return provider.search(
             Search(
                 collection=self.members[0].collection,
@@ -45,6 +46,7 @@ class Group:
                 acquired_from=first,
                 acquired_to=max(ends),
                 updated_since=updated_since,
+                assets=tuple(sorted(common)),
             )
         )
 

@@ -59,6 +59,7 @@ class Looker:
             acquired_from=look.window.start_at,
             acquired_to=max(until, look.window.end_at),
             updated_since=since,
+            assets=subscription.assets,
         )
 
 
