@@ -672,6 +672,23 @@ def test_an_overtaken_cut_is_taken_back_and_what_it_had_deprecated_stands_again(
     assert state(house, subscription).standing == (last.item_id,)
 
 
+def test_a_store_that_fails_one_of_two_at_work_leaves_the_others_objects_alone(house: House) -> None:
+    subscription = house.subscribe()
+    publish(house, WEST)
+    publish(house, EAST)
+    requests = asked(house, subscription, WEST, EAST)
+    answer = cut(house, requests[0])
+    objects = house.objects()
+
+    with pytest.raises(StoreUnavailable):
+        cut(mined(house, Mine(2)), requests[1])
+    register(house, requests[0], answer)
+
+    assert house.objects() == objects
+    assert len(objects) == 4
+    assert current(house, subscription).sources == (WEST,)
+
+
 def test_what_was_begun_long_ago_and_given_up_is_cleared_away(house: House, clock: Any) -> None:
     subscription = house.subscribe()
     publish(house, WEST)
