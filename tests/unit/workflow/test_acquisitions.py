@@ -679,9 +679,11 @@ def test_a_store_that_fails_one_of_two_at_work_leaves_the_others_objects_alone(h
     requests = asked(house, subscription, WEST, EAST)
     answer = cut(house, requests[0])
     objects = house.objects()
+    full: Any = Watched(house.neighbours.objects, Mine(1), ("put",))
+    unlucky = replace(house, steps=steps(replace(house.neighbours, objects=full)))
 
     with pytest.raises(StoreUnavailable):
-        cut(mined(house, Mine(2)), requests[1])
+        cut(unlucky, requests[1])
     register(house, requests[0], answer)
 
     assert house.objects() == objects
