@@ -72,6 +72,8 @@ def confirm(share: Share, *, sources: Sequence[str], products: ProductStore, tog
     When what is published is of these very sources in these very states, it only has to be noted what it was weighed
     against; gives how the share ended. None: the product must be made.
     """
+    if share.current is None or share.current.sources != tuple(sources):
+        return None
     known = share.known
     with together():
         current = current_of(products.of(share.subscription.id, share.acquisition))

@@ -19,7 +19,7 @@ from imagery.ports import Catalog, ObjectStore, ProductStore, Together
 from imagery.workflow.draft import Draft
 from imagery.workflow.filtering import numbers_of
 from imagery.workflow.finishing import left_out_of, order_of
-from imagery.workflow.products import Identity, identify
+from imagery.workflow.products import Identity, give_up, identify
 from imagery.workflow.share import MAX_EXPLANATION, Entry
 
 THUMBNAIL = "thumbnail"
@@ -61,9 +61,9 @@ class Writer:
         try:
             item_key = self._put(draft, item, product.prefix, picture)
         except ImageryError:
-            if earlier is None:
-                # Nothing speaks of these objects yet: they need not wait until somebody looks for what was forgotten.
-                with suppress(ImageryError):
+            with suppress(ImageryError):
+                # Objects that nobody else speaks of need not wait until somebody looks for what was forgotten.
+                if earlier is None and give_up(identity, products=self.products, together=self.together):
                     self.objects.remove_prefix(product.prefix)
             raise
         return _remarked(draft.share.delivered(product, item_key=item_key, left_out=left_out_of(draft)), draft)

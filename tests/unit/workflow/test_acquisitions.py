@@ -22,7 +22,7 @@ from imagery.model.event import EventQuery, EventType
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus, SkipReason
 from imagery.model.product import Product, ProductStatus
 from imagery.model.request import Request
-from imagery.model.subscription import Subscription
+from imagery.model.subscription import Filters, Subscription
 from imagery.service.discovery import waiting
 from imagery.workflow.share import state_of
 from imagery.workflow.steps import Neighbours, steps
@@ -226,6 +226,48 @@ def test_a_late_tile_makes_a_mosaic_that_takes_over(house: House, clock: Any) ->
         rows=dict.fromkeys((WEST, EAST), ("delivered", None, mosaic.item_id)),
     )
     assert row_of(house, subscription, WEST).numbers["coverage"] == 1.0
+
+
+def test_a_tile_that_shows_too_little_alone_is_delivered_in_a_mosaic(house: House) -> None:
+    subscription = house.subscribe(aoi=square(20, 20, 20), filters=Filters(min_coverage=0.9))
+    publish(house, WEST, columns=(0, 30))
+    carry_out(house, *asked(house, subscription, WEST))
+    assert row_of(house, subscription, WEST).reason is SkipReason.COVERAGE
+    publish(house, EAST, columns=(30, 100))
+
+    carry_out(house, *asked(house, subscription, EAST))
+
+    product = current(house, subscription)
+    assert set(product.sources) == {WEST, EAST}
+    assert {row_of(house, subscription, one).status for one in (WEST, EAST)} == {OutcomeStatus.DELIVERED}
+
+
+def test_a_mosaic_that_is_not_wanted_leaves_standing_what_was_delivered(house: House) -> None:
+    subscription = house.subscribe(aoi=square(20, 20, 20), filters=Filters(max_cloud_cover=20))
+    publish(house, WEST, columns=(0, 30))
+    carry_out(house, *asked(house, subscription, WEST))
+    before = current(house, subscription)
+    cloudy: dict[str, Any] = {"eo:cloud_cover": 90.0}
+    publish(house, EAST, **cloudy)
+
+    carry_out(house, *asked(house, subscription, EAST))
+
+    assert current(house, subscription) == before
+    assert state(house, subscription) == State(
+        standing=(before.item_id,),
+        deprecated=(),
+        rows={WEST: ("delivered", None, before.item_id), EAST: ("skipped", "cloudy", None)},
+    )
+
+
+def test_a_row_tells_of_its_acquisition_from_the_moment_it_waits(house: House) -> None:
+    subscription = house.subscribe()
+    publish(house, WEST)
+
+    asked(house, subscription, WEST)
+
+    row = row_of(house, subscription, WEST)
+    assert (row.status, row.acquisition) == (OutcomeStatus.WAITING, ACQUISITION)
 
 
 def test_what_is_superseded_says_so_and_stays_for_a_set_time(house: House, clock: Any) -> None:
@@ -670,6 +712,25 @@ def test_an_overtaken_cut_is_taken_back_and_what_it_had_deprecated_stands_again(
     last = current(house, subscription)
     assert (pixels(house, last) == 2200).all()
     assert state(house, subscription).standing == (last.item_id,)
+
+
+def test_a_store_that_fails_one_of_two_at_work_leaves_the_others_objects_alone(house: House) -> None:
+    subscription = house.subscribe()
+    publish(house, WEST)
+    publish(house, EAST)
+    requests = asked(house, subscription, WEST, EAST)
+    answer = cut(house, requests[0])
+    objects = house.objects()
+    full: Any = Watched(house.neighbours.objects, Mine(1), ("put",))
+    unlucky = replace(house, steps=steps(replace(house.neighbours, objects=full)))
+
+    with pytest.raises(StoreUnavailable):
+        cut(unlucky, requests[1])
+    register(house, requests[0], answer)
+
+    assert house.objects() == objects
+    assert len(objects) == 4
+    assert current(house, subscription).sources == (WEST,)
 
 
 def test_what_was_begun_long_ago_and_given_up_is_cleared_away(house: House, clock: Any) -> None:
