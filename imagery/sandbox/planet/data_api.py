@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
 from collections import Counter
@@ -220,7 +221,9 @@ class _DataApi:
     def _download(self, scene: PlanetScene, key: str, url: str, now: datetime) -> dict[str, str]:
         expires_at = now + self._account.behaviour.link_lifetime
         token = self._account.links.sign("asset", scene.id, key, expires_at=expires_at)
-        return {"expires_at": format_instant(expires_at), "location": f"{url}{ROOT}/download?token={token}"}
+        digest = hashlib.md5(scene.files[key].read_bytes(), usedforsecurity=False).hexdigest()
+        location = f"{url}{ROOT}/download?token={token}"
+        return {"expires_at": format_instant(expires_at), "location": location, "md5_digest": digest}
 
 
 def _check_item_type(request: Request) -> None:
