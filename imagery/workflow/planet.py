@@ -86,12 +86,12 @@ def request_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
 
 def deliver_order(payload: Mapping[str, Any], *, source: OrderedSource | None, bench: Bench) -> dict[str, Any]:
     """Fetch an order's results, and cut each subscriber's part; one entry a share, whether or not it was ordered."""
-    request, name = from_dict(Request, payload["request"]), payload["order"].get("name")
+    request = from_dict(Request, payload["request"])
     source = _known(source, request)
     takers = [] if request.window is not None else bench.takers(request)
     if not takers:
         return {"entries": []}
-    order = source.orders.get(name) if name else None
+    order = _order_of(payload["order"], source)
     entries: list[Entry] = []
     with _folder(source.folder / request.id) as folder:
         files = _fetched(order, folder, source)
@@ -156,6 +156,12 @@ def _need(
         execution_id=execution_id,
         task_token=task_token,
     )
+
+
+def _order_of(resumed: Mapping[str, Any], source: OrderedSource) -> Order | None:
+    """None when nothing was ordered. Who resumed us may not have saved the provider's id yet."""
+    order = source.orders.get(resumed["name"]) if resumed["name"] is not None else None
+    return replace(order, order_id=resumed["order_id"]) if order is not None else None
 
 
 _Files = Mapping[tuple[str, str], Path]

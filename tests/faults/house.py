@@ -117,6 +117,7 @@ def impatient_workflow() -> str:
         for retrier in state.get("Retry", ()):
             most = 0 if "States.Timeout" in retrier["ErrorEquals"] else 6
             retrier["MaxAttempts"] = min(retrier["MaxAttempts"], most)
+            retrier["IntervalSeconds"] = min(retrier["IntervalSeconds"], 30)
             retrier["MaxDelaySeconds"] = min(retrier.get("MaxDelaySeconds", 60), 60)
     return json.dumps(document)
 
