@@ -57,6 +57,9 @@ class Result:
     expires_at: datetime | None
     """When the URL stops working; None: never."""
 
+    is_pending: bool = False
+    """Whether it is still on its way."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderReading:
@@ -100,7 +103,10 @@ class Order:
     """Whose AOIs it holds."""
 
     hectares: float
-    """Of the AOI that is ordered, times items: what a provider bills."""
+    """Of the AOI that is ordered, times items: what a provider bills. 0 for what was refused, or bought before."""
+
+    shares: str | None = None
+    """Name of the order whose delivery is used: nothing was placed for this one. None: it has its own."""
 
     tried_at: datetime | None = None
     """When placing it was begun last. None: never."""
@@ -115,6 +121,8 @@ class Order:
     """How often it has been."""
 
     created_at: datetime
+    """When it was first about to be placed, and which day's budget it is part of."""
+
     updated_at: datetime
 
     @property

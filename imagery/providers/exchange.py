@@ -48,6 +48,9 @@ class Ask:
     pageable: bool = False
     """Whether asking for fewer items at once is possible, so that an answer too heavy is PageTooHeavy."""
 
+    repeatable: bool = True
+    """Whether sending it twice does no harm. One that is not is sent again only when it surely had no effect."""
+
     @property
     def shown(self) -> str:
         """The URL as it may stand in an error or a log: without its query, where keys and tokens are."""
@@ -101,18 +104,21 @@ class Exchange:
         self._jitter = jitter
         self._monotonic = monotonic
 
-    def ask(self, ask: Ask) -> Answer:
-        """The answer, refusals (4xx) included.
+    def ask(self, ask: Ask, *, turn: Callable[[], None] = lambda: None) -> Answer:
+        """The answer, refusals (4xx) included; `turn` is waited for before each attempt.
 
         Raises ProviderUnavailable, ProviderThrottled or ProviderAnswerInvalid when the attempts are used up, and
         PageTooHeavy as soon as a pageable ask turns out too heavy.
         """
         for attempt in range(1, self._attempts + 1):
+            turn()
             try:
                 return self._ask_once(ask)
             except (PageTooHeavy, ProviderRefused):
                 raise
             except ProviderError as error:
+                if not ask.repeatable and not _had_no_effect(error):
+                    raise
                 wait_s = self.backoff(attempt)
                 if isinstance(error, ProviderThrottled) and error.retry_after_s is not None:
                     wait_s = error.retry_after_s
@@ -201,6 +207,12 @@ class Exchange:
         return throttled(self._name, response)
 
 
+def _had_no_effect(error: ProviderError) -> bool:
+    """Whether it was surely not taken: refused for haste, or never sent."""
+    never_sent = httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+    return isinstance(error, ProviderThrottled) or isinstance(error.__cause__, never_sent)
+
+
 def throttled(name: str, response: httpx.Response) -> ProviderThrottled:
     """The error for a 429 that waiting cures."""
     return ProviderThrottled(
@@ -225,6 +237,8 @@ def _words(body: object) -> str:
     else:
         text = str(body)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not line:
+        return "no reason given"
     return line if len(line) <= QUOTED_CHARACTERS else line[:QUOTED_CHARACTERS] + "…"
 
 

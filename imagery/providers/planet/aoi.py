@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import shapely
-from shapely.geometry import MultiPolygon, Polygon, mapping, shape
+from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 
 MAX_VERTICES = 1500
 """Of a clip tool's AOI; more are refused (docs.planet.com, Orders API tools)."""
@@ -15,36 +17,57 @@ MAX_VERTICES = 1500
 _FINEST = 1e-6
 """Degrees (a tenth of a metre): where simplifying begins, doubling until it is enough."""
 
+_COARSEST = 0.1
+"""Degrees (ten kilometres): where it ends, and a box around the area has to do."""
+
+_WORLD = box(-180.0, -90.0, 180.0, 90.0)
+_HALVES = (box(-180.0, -90.0, 0.0, 90.0), box(0.0, -90.0, 180.0, 90.0))
+
 
 def clip_aoi(geometries: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
     """GeoJSON Polygon or MultiPolygon (EPSG:4326) that holds all of these; and what was done to it, for a person."""
-    return simplified(mapping(shapely.union_all([shape(dict(one)) for one in geometries])))
+    return simplified(mapping(shapely.union_all([_outline(one) for one in geometries])))
 
 
 def simplified(geometry: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Simplified outward until Planet takes it: every point of the area stays inside."""
-    outline = shape(dict(geometry))
+    outline = _outline(geometry)
     before = _vertices(outline)
     if before <= MAX_VERTICES:
         return _geojson(outline), None
-    tolerance = _FINEST
-    coarse = outline
-    while _vertices(coarse) > MAX_VERTICES and tolerance < 1.0:
-        coarse = _outward(outline, tolerance)
-        tolerance *= 2.0
-    if _vertices(coarse) > MAX_VERTICES:
-        coarse = shapely.union_all([part.envelope for part in shapely.get_parts(outline)])
-    if _vertices(coarse) > MAX_VERTICES:
-        coarse = outline.convex_hull if _vertices(outline.convex_hull) <= MAX_VERTICES else outline.envelope
+    coarse = min((one for one in _coarser(outline) if _vertices(one) <= MAX_VERTICES), key=lambda one: float(one.area))
     remark = f"the area ordered was simplified outward from {before} to {_vertices(coarse)} vertices; clips are exact"
     return _geojson(coarse), remark
 
 
+def _coarser(outline: BaseGeometry) -> Iterator[BaseGeometry]:
+    """Outlines that hold it, the last of which has few vertices: what is ordered is paid for, so the smallest wins."""
+    tolerance = _FINEST
+    while tolerance < _COARSEST:
+        coarse = _outward(outline, tolerance)
+        if _vertices(coarse) <= MAX_VERTICES and coarse.covers(outline):
+            yield coarse
+            break
+        tolerance *= 2.0
+    halves = [outline.intersection(half) for half in _HALVES]  # an area over the antimeridian is far apart in degrees
+    parts = [half for half in halves if not half.is_empty]
+    for whole in ([outline], parts):
+        yield from (shapely.union_all([one.convex_hull for one in whole]), _boxes(whole))
+
+
+def _boxes(parts: Sequence[BaseGeometry]) -> BaseGeometry:
+    return shapely.union_all([box(*part.bounds) for part in parts])
+
+
 def _outward(outline: BaseGeometry, tolerance: float) -> BaseGeometry:
-    """Grown by the tolerance and simplified by less, so that no part of the area is lost; small holes close."""
-    grown = outline.buffer(tolerance, quad_segs=1, join_style="mitre", mitre_limit=2.0)
-    coarse = grown.simplify(tolerance * 0.5)
-    return coarse if coarse.covers(outline) else shapely.union(coarse, outline).envelope
+    """Grown by the tolerance and simplified by half of it, so that nothing of the area is lost; small holes close."""
+    # Round corners of two segments a quarter lie no nearer than 0.92 of the tolerance, however sharp the corner is.
+    return outline.buffer(tolerance, quad_segs=2).simplify(tolerance * 0.5).intersection(_WORLD)
+
+
+def _outline(geometry: Mapping[str, Any]) -> BaseGeometry:
+    found = shape(dict(geometry))
+    return found if found.is_valid else shapely.make_valid(found)
 
 
 def _vertices(outline: BaseGeometry) -> int:
@@ -52,7 +75,7 @@ def _vertices(outline: BaseGeometry) -> int:
 
 
 def _geojson(outline: BaseGeometry) -> dict[str, Any]:
-    parts = [part for part in shapely.get_parts(outline) if isinstance(part, Polygon) and part.area > 0]
-    oriented = [shapely.geometry.polygon.orient(part) for part in parts]
-    whole = mapping(oriented[0] if len(oriented) == 1 else MultiPolygon(oriented))
-    return {"type": whole["type"], "coordinates": shapely.geometry.mapping(shape(whole))["coordinates"]}
+    polygons = [part for part in shapely.get_parts(outline, return_index=False) if part.area > 0]
+    oriented = [orient(part) for part in polygons if isinstance(part, Polygon)]
+    whole = oriented[0] if len(oriented) == 1 else MultiPolygon(oriented)
+    return dict(json.loads(shapely.to_geojson(whole)))

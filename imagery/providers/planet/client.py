@@ -6,9 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +24,8 @@ from imagery.errors import (
     SettingsInvalid,
 )
 from imagery.providers.exchange import Answer, Ask, Exchange, throttled
+from imagery.providers.planet.pace import RATES, Operation, Pace
+from imagery.providers.planet.words import words_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,47 +33,6 @@ PLANET_URL = "https://api.planet.com"
 
 REFUSED_FOR_S = 300.0
 """After a 401 or 403 nothing is sent for so long: hammering with a dead key helps nobody."""
-
-QUOTED_CHARACTERS = 500
-
-
-class Operation(StrEnum):
-    """What Planet counts apart. Its documented rates a second and key are in RATES."""
-
-    DATA = "data"
-    CREATE = "create"
-    GET = "get"
-    LIST = "list"
-    DOWNLOAD = "download"
-
-
-RATES: Mapping[Operation, float] = {
-    Operation.DATA: 10.0,
-    Operation.CREATE: 3.0,
-    Operation.GET: 3.0,
-    Operation.LIST: 3.0,
-    Operation.DOWNLOAD: 5.0,
-}
-"""docs.planet.com, Orders API rate limits (2025) and Data API (2024): requests a second and API key."""
-
-
-class Pace:
-    """Lets callers through at a steady rate: each waits for its turn, in the order they came. Any thread."""
-
-    def __init__(self, rate: float, *, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._gap_s = 1.0 / rate
-        self._monotonic, self._sleep = monotonic, sleep
-        self._lock = threading.Lock()
-        self._next = 0.0
-
-    def wait(self) -> None:
-        """Until it is this caller's turn."""
-        with self._lock:
-            now = self._monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._gap_s
-        if turn > now:
-            self._sleep(turn - now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +42,9 @@ class Standing:
     is_refused: bool
     why: str = ""
     """Planet's own words."""
+
+    for_s: float = 0.0
+    """Seconds since it said so last."""
 
 
 class PlanetClient:
@@ -108,8 +71,9 @@ class PlanetClient:
         self.name = name
         self.url = _checked(url)
         self._auth = httpx.BasicAuth(api_key, "")
-        self._owned = None if client else httpx.Client(headers={"User-Agent": "imagery", "Accept": "application/json"})
-        self.http = client or self._owned or httpx.Client()
+        self._is_lent = client is not None
+        self.http = client or httpx.Client(headers={"User-Agent": "imagery", "Accept": "application/json"})
+        self.timeout_s = timeout_s
         self._exchange = Exchange(
             name,
             self.http,
@@ -125,20 +89,23 @@ class PlanetClient:
         self._paces = {one: Pace(rate, monotonic=monotonic, sleep=sleep) for one, rate in RATES.items()}
         self._lock = threading.Lock()
         self._refused: tuple[float, str] | None = None
+        """When it was (monotonic), and why."""
 
     def __repr__(self) -> str:
         return f"PlanetClient(url={self.url!r})"
 
     def close(self) -> None:
         """Let go of its connections."""
-        if self._owned is not None:
-            self._owned.close()
+        if not self._is_lent:
+            self.http.close()
 
     @property
     def standing(self) -> Standing:
         """Whether the key is taken."""
         refused = self._refused
-        return Standing(is_refused=refused is not None, why=refused[1] if refused else "")
+        if refused is None:
+            return Standing(is_refused=False)
+        return Standing(is_refused=True, why=refused[1], for_s=self._monotonic() - refused[0])
 
     def ask(
         self,
@@ -147,14 +114,15 @@ class PlanetClient:
         *,
         method: str = "GET",
         body: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
     ) -> Mapping[str, Any]:
         """A JSON object; `path` is one below the root, or a link Planet gave.
 
-        Raises CredentialsRefused (without asking, for five minutes after the last), QuotaExhausted, ProviderRefused (in
-        Planet's own words, with the fields they are about), ProviderThrottled, ProviderUnavailable and
-        ProviderAnswerInvalid.
+        What is not `repeatable` is sent again only when it surely had no effect. Raises CredentialsRefused (without
+        asking, for five minutes after the last), QuotaExhausted, ProviderRefused (in Planet's own words, with their
+        fields), ProviderThrottled, ProviderUnavailable and ProviderAnswerInvalid.
         """
-        return self._taken(self.answer(operation, path, method=method, body=body))
+        return self._taken(self.answer(operation, path, method=method, body=body, repeatable=repeatable))
 
     def find(self, operation: Operation, path: str) -> Mapping[str, Any] | None:
         """As `ask`; None where there is nothing (404)."""
@@ -162,13 +130,23 @@ class PlanetClient:
         return None if answer.status in (404, 410) else self._taken(answer)
 
     def answer(
-        self, operation: Operation, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None
+        self,
+        operation: Operation,
+        path: str,
+        *,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
+        may_be_forbidden: bool = False,
     ) -> Answer:
-        """As `ask`, with a refusal as an answer: only 401 and 403 raise."""
+        """As `ask`, with a refusal as an answer: only 401 and 403 raise.
+
+        What `may_be_forbidden` is something a plan may lack: there, 403 says nothing of the key.
+        """
         self._refuse_while_refused()
-        self.wait(operation)
-        answer = self._exchange.ask(Ask(url=self.absolute(path), method=method, body=body))
-        if answer.status in (401, 403):
+        ask = Ask(url=self.absolute(path), method=method, body=body, repeatable=repeatable)
+        answer = self._exchange.ask(ask, turn=self._paces[operation].wait)
+        if answer.status == 401 or (answer.status == 403 and not may_be_forbidden):
             raise self._credentials_refused(answer)
         with self._lock:
             self._refused = None
@@ -188,7 +166,10 @@ class PlanetClient:
 
     def is_own(self, url: str) -> bool:
         """Whether it is at the address the key is for."""
-        ours, theirs = urlsplit(self.url), urlsplit(url)
+        try:
+            ours, theirs = urlsplit(self.url), urlsplit(url)
+        except ValueError:
+            return False
         return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
 
     @property
@@ -208,7 +189,7 @@ class PlanetClient:
             # The specification's MaxConcurrency: too many orders at once, which ends by itself.
             return ProviderThrottled(f"{self.name} takes no more orders just now (409): {said}")
         if "problem confirming products" in said.lower():
-            # Seen under load (planet-client-python#551); the same order is taken a little later.
+            # Seen under load (planet-client-python#551), and passing.
             return ProviderUnavailable(f"{self.name} could not confirm the products ({answer.status}): {said}")
         advice = "nothing is there" if answer.status == 404 else "asking again will not help"
         return ProviderRefused(f"{self.name} refused ({answer.status}): {said}; {advice}")
@@ -216,7 +197,7 @@ class PlanetClient:
     def _credentials_refused(self, answer: Answer) -> CredentialsRefused:
         why = f"{answer.status}: {words_of(answer.body)}"
         with self._lock:
-            self._refused = (self._monotonic() + REFUSED_FOR_S, why)
+            self._refused = (self._monotonic(), why)
         logger.error("the provider refuses the key", extra={"provider": self.name, "status": answer.status})
         return self._refusal_now(why)
 
@@ -228,7 +209,7 @@ class PlanetClient:
 
     def _refuse_while_refused(self) -> None:
         refused = self._refused
-        if refused is not None and self._monotonic() < refused[0]:
+        if refused is not None and self._monotonic() - refused[0] < REFUSED_FOR_S:
             raise self._refusal_now(refused[1])
 
     def _too_often(self, response: httpx.Response, body: Any) -> ProviderError:
@@ -237,32 +218,6 @@ class PlanetClient:
         if "quota" in said.lower():
             return QuotaExhausted(f"{self.name}'s quota is used up (429): {said}; have it raised, then replay")
         return throttled(self.name, response)
-
-
-def words_of(body: object) -> str:
-    """What Planet says went wrong: `general`, then each field with its messages, on one bounded line."""
-    line = " ".join("; ".join(_said(body)).split())
-    return line[:QUOTED_CHARACTERS] if line else "no reason given"
-
-
-def _said(body: object) -> Iterator[str]:
-    if not isinstance(body, Mapping):
-        yield str(body or "")[: 2 * QUOTED_CHARACTERS]
-        return
-    general = body.get("general")
-    for one in general if isinstance(general, list) else ():
-        yield _message(one)
-    fields = body.get("field")
-    for name, messages in fields.items() if isinstance(fields, Mapping) else ():
-        for one in messages if isinstance(messages, list) else (messages,):
-            yield f"{name}: {_message(one)}"
-    for name in ("message", "description", "code"):
-        if body.get(name):
-            yield str(body[name])
-
-
-def _message(one: object) -> str:
-    return str(one.get("message", one)) if isinstance(one, Mapping) else str(one)
 
 
 def _checked(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,14 +18,18 @@ from imagery.errors import (
     ObjectStoreUnavailable,
     ProviderAnswerInvalid,
     ProviderError,
+    ProviderRefused,
+    ProviderThrottled,
     ProviderUnavailable,
 )
 from imagery.metering import Meter, meter_in_use
 from imagery.model.order import OrderReading, Result
 from imagery.ports import Clock
-from imagery.providers.planet.client import Operation, PlanetClient
+from imagery.providers.exchange import MAX_WAIT_S, throttled
+from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.manifest import Listed, listed_as, mismatch, parse_manifest
-from imagery.providers.planet.results import manifest_of, wanted_files
+from imagery.providers.planet.pace import Operation
+from imagery.providers.planet.results import is_zipped, manifest_of, wanted_files
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +65,12 @@ class Downloader:
         May be called again on the same folder: what is there and sound is not fetched again, what broke off goes on.
         Raises ChecksumMismatch when a file differs from the manifest twice, ProviderUnavailable, ProviderRefused.
         """
+        if is_zipped(order.results):
+            raise ProviderRefused(
+                f"order {order.order_id} was delivered as archives, which are not opened here; it was not placed by "
+                "this service as it is now: replay the failure under another name, or fetch it by hand"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
         fetching = _Fetching(downloader=self, order=order, folder=folder)
         manifest = fetching.manifest()
         wanted = wanted_files(order.results, manifest, item_ids=item_ids, assets=assets)
@@ -68,7 +79,10 @@ class Downloader:
                 key: pool.submit(fetching.file, result, listed_as(result.name, manifest))
                 for key, result in wanted.items()
             }
-            paths = {key: job.result() for key, job in jobs.items()}
+            try:
+                paths = {key: job.result() for key, job in jobs.items()}
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
         meter = meter_in_use() or Meter()
         for path in paths.values():
             meter.has_read(path.stat().st_size)
@@ -96,7 +110,9 @@ class _Fetching:
         self, result: Result, listed: Listed | None, *, max_bytes: int = MAX_FILE_BYTES, again: bool = False
     ) -> Path:
         """One result, whole and checked."""
-        path = self.folder / _file_name(result.name)
+        path = self.folder / _file_name(self.order.order_id, result.name)
+        if listed is not None and listed.size is not None and listed.size > max_bytes:
+            raise ProviderAnswerInvalid(f"{result.name} has {listed.size} bytes; more than {max_bytes} are not taken")
         if path.exists() and not again and (listed is None or mismatch(path, listed) is None):
             return path
         said = None
@@ -116,10 +132,14 @@ class _Fetching:
         error: ProviderError | None = None
         for attempt in range(TRIES):
             if attempt:
-                self.downloader.wait(min(30.0, 2.0**attempt))
+                asked_s = error.retry_after_s if isinstance(error, ProviderThrottled) else None
+                self.downloader.wait(min(MAX_WAIT_S, asked_s or 2.0**attempt))
             try:
                 self._go_on(self._link(result, fresh=attempt > 0), part, max_bytes=max_bytes)
-            except ProviderUnavailable as passing:
+            except ProviderAnswerInvalid:
+                part.unlink(missing_ok=True)
+                raise
+            except (ProviderUnavailable, ProviderThrottled) as passing:
                 error = passing
                 continue
             except OSError as full:
@@ -136,9 +156,11 @@ class _Fetching:
         if result.url is None or is_ending or fresh:
             current = self.downloader.read_order(self.order.order_id)
             result = next((one for one in current.results if one.name == result.name), result)
+        if result.url is None and result.is_pending:
+            raise ProviderUnavailable("it is still on its way")
         if result.url is None:
             raise ProviderAnswerInvalid(
-                f"{result.name} of order {self.order.order_id} has no link: it was delivered elsewhere, or not yet"
+                f"{result.name} of order {self.order.order_id} has no link: it was delivered elsewhere"
             )
         return result.url
 
@@ -147,20 +169,50 @@ class _Fetching:
         client = self.downloader.client
         client.wait(Operation.DOWNLOAD)
         have = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
+        # Not compressed: what is gone on with, counted and checked is the file itself.
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         # The token in the link is enough elsewhere; the key goes to Planet's own address and to no other.
         auth = client.auth if client.is_own(url) else None
         try:
-            with client.http.stream("GET", url, headers=headers, auth=auth, follow_redirects=True) as response:
-                if response.status_code == 416:
-                    part.unlink()
-                    raise ProviderUnavailable("the part that was there is longer than the file")
-                if not response.is_success:
-                    raise ProviderUnavailable(f"its server answered {response.status_code}")
-                _write(response, part, after=have if response.status_code == 206 else 0, max_bytes=max_bytes)
-        except httpx.HTTPError as error:
+            with client.http.stream(
+                "GET", url, headers=headers, auth=auth, follow_redirects=True, timeout=client.timeout_s
+            ) as response:
+                if response.status_code == 416 and _total(response) == have:
+                    return
+                _refuse_unsound(response, client.name, part)
+                _write(response, part, after=_resumed_at(response, have), max_bytes=max_bytes)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The link is left out: it is as good as a key.
             raise ProviderUnavailable(f"it broke off ({type(error).__name__})") from None
+
+
+def _refuse_unsound(response: httpx.Response, name: str, part: Path) -> None:
+    """Raises ProviderUnavailable for an answer that holds no file, ProviderThrottled for one that says: later."""
+    if response.status_code == 429:
+        raise throttled(name, response)
+    if response.status_code == 416:
+        part.unlink()
+        raise ProviderUnavailable("the part that was there is longer than the file")
+    if not response.is_success:
+        raise ProviderUnavailable(f"its server answered {response.status_code}")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderUnavailable("its server sent it compressed, which was not asked for")
+
+
+def _resumed_at(response: httpx.Response, have: int) -> int:
+    """Where in the file the answer begins; raises ProviderUnavailable when it is not where it was asked to."""
+    if response.status_code != 206:
+        return 0
+    begins = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+    if begins is None or int(begins[1]) != have:
+        raise ProviderUnavailable("its server went on with another part than was asked for")
+    return have
+
+
+def _total(response: httpx.Response) -> int | None:
+    """The file's size, as an answer says that has nothing more of it."""
+    total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("content-range", ""))
+    return int(total[1]) if total else None
 
 
 def _write(response: httpx.Response, part: Path, *, after: int, max_bytes: int) -> None:
@@ -177,8 +229,8 @@ def _write(response: httpx.Response, part: Path, *, after: int, max_bytes: int) 
         raise ProviderUnavailable(f"it broke off after {written} bytes")
 
 
-def _file_name(name: str) -> str:
-    """Flat, safe and different for different results: a name comes from outside."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    tail = "".join(c if c.isalnum() or c in "._-" else "_" for c in name.rpartition("/")[2])[-120:]
+def _file_name(order_id: str, name: str) -> str:
+    """Flat, safe and different for different results: a name comes from outside, and may be bare."""
+    digest = hashlib.sha256(f"{order_id} {name}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    tail = "".join(c if (c.isascii() and c.isalnum()) or c in "._-" else "_" for c in name.rpartition("/")[2])[-120:]
     return f"{digest}-{tail.lstrip('.')}"

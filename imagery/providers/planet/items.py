@@ -128,6 +128,8 @@ def _band(name: str) -> dict[str, str]:
 def _properties(said: Mapping[str, Any]) -> dict[str, Any]:
     kept = {ours: said[theirs] for theirs, ours in _RENAMED.items() if said.get(theirs) is not None}
     own = {f"pl:{name}": value for name, value in said.items() if name not in _RENAMED and name != "acquired"}
+    if said.get("published") is not None:
+        kept.setdefault("updated", said["published"])
     cover = said.get("cloud_percent")
     if cover is None and isinstance(said.get("cloud_cover"), int | float):
         cover = 100.0 * said["cloud_cover"]
@@ -146,7 +148,11 @@ def _properties(said: Mapping[str, Any]) -> dict[str, Any]:
 def _bbox(geometry: Mapping[str, Any]) -> list[float]:
     positions = list(_positions(geometry["coordinates"]))
     longitudes, latitudes = [one[0] for one in positions], [one[1] for one in positions]
-    return [min(longitudes), min(latitudes), max(longitudes), max(latitudes)]
+    west, east = min(longitudes), max(longitudes)
+    if geometry["type"] == "MultiPolygon" and west <= -180.0 and east >= 180.0:
+        # Split at the antimeridian, as GeoJSON asks for: the box goes over it.
+        west, east = min(one for one in longitudes if one > 0), max(one for one in longitudes if one < 0)
+    return [west, min(latitudes), east, max(latitudes)]
 
 
 def _positions(coordinates: Sequence[Any]) -> Any:

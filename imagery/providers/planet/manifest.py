@@ -32,7 +32,7 @@ def parse_manifest(body: bytes) -> tuple[Listed, ...]:
     try:
         files = json.loads(body)["files"]
         return tuple(_listed(one) for one in files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProviderAnswerInvalid(f"Planet's manifest cannot be read: {type(error).__name__}: {error}") from error
 
 
@@ -70,9 +70,13 @@ def _listed(said: Mapping[str, object]) -> Listed:
     size = said.get("size")
     return Listed(
         path=str(said["path"]),
-        size=size if isinstance(size, int) else None,
-        md5=digests.get("md5"),
-        sha256=digests.get("sha256"),
-        item_id=notes.get("planet/item_id"),
-        asset_key=notes.get("planet/asset_type"),
+        size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+        md5=_text(digests.get("md5")),
+        sha256=_text(digests.get("sha256")),
+        item_id=_text(notes.get("planet/item_id")),
+        asset_key=_text(notes.get("planet/asset_type")),
     )
+
+
+def _text(said: object) -> str | None:
+    return said if isinstance(said, str) and said else None

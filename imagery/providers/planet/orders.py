@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from imagery.errors import ProviderAnswerInvalid, ProviderRefused
+from imagery.errors import ProviderAnswerInvalid, ProviderRefused, ProviderUnavailable
 from imagery.model.order import OrderReading, OrderStatus, OrderWish, Result
-from imagery.providers.planet.client import Operation, PlanetClient
+from imagery.providers.planet.bundles import bundles_of
+from imagery.providers.planet.client import PlanetClient
+from imagery.providers.planet.pace import Operation
+from imagery.providers.planet.words import last_words_of, shortened
+
+logger = logging.getLogger(__name__)
 
 PATH = "/compute/ops/orders/v2"
 MAX_ITEMS = 500
 """Of one order (docs.planet.com, Orders API limits)."""
+
+MAX_PAGES = 100
+"""Of a list that is asked for one name, and should be one page."""
 
 _STATUSES: Mapping[str, OrderStatus] = {
     "queued": OrderStatus.ORDERED,
@@ -25,29 +33,8 @@ _STATUSES: Mapping[str, OrderStatus] = {
     "cancelled": OrderStatus.CANCELED,
 }
 
-BUNDLES: Mapping[frozenset[str], tuple[str, ...]] = {
-    frozenset({"ortho_analytic_4b_sr", "ortho_udm2"}): ("analytic_sr_udm2",),
-    frozenset({"ortho_analytic_8b_sr", "ortho_udm2"}): ("analytic_8b_sr_udm2",),
-    frozenset({"ortho_analytic_4b", "ortho_udm2", "ortho_analytic_4b_xml"}): ("analytic_udm2",),
-    frozenset({"ortho_analytic_8b", "ortho_udm2", "ortho_analytic_8b_xml"}): ("analytic_8b_udm2",),
-    frozenset({"ortho_visual"}): ("visual",),
-}
-"""Assets → the bundle of PSScene that holds them (api.planet.com/compute/ops/bundles/spec)."""
-
 _NO_EXPIRY = datetime(1, 1, 2, tzinfo=UTC)
 """Planet writes 0001-01-01 for a result that does not expire."""
-
-
-def bundle_of(assets: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """(bundle, fallbacks) that hold all of these assets of a PSScene. Raises ProviderRefused when none does."""
-    wanted = frozenset(assets)
-    holding = sorted((len(keys), names[0]) for keys, names in BUNDLES.items() if wanted <= keys)
-    if holding:
-        return holding[0][1], ()
-    raise ProviderRefused(
-        f"no bundle of Planet's holds {', '.join(sorted(wanted))} together; "
-        f"choose from one of: {' | '.join(', '.join(sorted(keys)) for keys in BUNDLES)}"
-    )
 
 
 def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[str, Any]:
@@ -57,26 +44,25 @@ def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[s
     """
     from planet import order_request as build
     from planet.exceptions import PlanetError
+    from planet.specs import SpecificationException
 
     if not 0 < len(wish.item_ids) <= MAX_ITEMS:
         raise ProviderRefused(f"an order is of 1 to {MAX_ITEMS} items, not of {len(wish.item_ids)}")
-    bundle, fallbacks = bundle_of(wish.assets)
-    tools = [build.harmonize_tool(wish.harmonise_to)] if wish.harmonise_to else []
-    tools += [build.clip_tool(dict(wish.aoi)), build.file_format_tool("COG")]
+    # Not the SDK's `product`: it fetches the list of bundles from api.planet.com, wherever our Planet is.
+    product = {
+        "item_ids": list(wish.item_ids),
+        "item_type": wish.collection,
+        "product_bundle": ",".join(bundles_of(wish.collection, wish.assets)),
+    }
+    webhook = build.notifications(webhook_url=webhook_url, webhook_per_order=True) if webhook_url else None
     try:
-        return dict(
-            build.build_request(
-                name,
-                [build.product(list(wish.item_ids), bundle, wish.collection, list(fallbacks) or None)],
-                order_type="partial" if len(wish.item_ids) > 1 else None,
-                tools=tools,
-                notifications=build.notifications(webhook_url=webhook_url, webhook_per_order=True)
-                if webhook_url
-                else None,
-            )
-        )
-    except PlanetError as error:
-        raise ProviderRefused(f"Planet's SDK cannot put this order: {error}") from error
+        tools = [build.harmonize_tool(wish.harmonise_to)] if wish.harmonise_to else []
+        tools += [build.clip_tool(dict(wish.aoi)), build.file_format_tool("COG")]
+        order_type = "partial" if len(wish.item_ids) > 1 else "full"
+        request = build.build_request(name, [product], order_type=order_type, tools=tools, notifications=webhook)
+    except (PlanetError, SpecificationException, KeyError, TypeError, ValueError) as error:
+        raise ProviderRefused(f"Planet's SDK cannot put this order: {shortened(str(error))}") from error
+    return {**request, "source_type": "scenes"}
 
 
 class PlanetOrders:
@@ -88,20 +74,29 @@ class PlanetOrders:
     def place(self, name: str, wish: OrderWish, *, webhook_url: str | None) -> OrderReading:
         """See the port. Raises ProviderRefused with Planet's field messages."""
         body = order_body(name, wish, webhook_url=webhook_url)
-        return parse_order(self._client.ask(Operation.CREATE, PATH, method="POST", body=body))
+        try:
+            answer = self._client.ask(Operation.CREATE, PATH, method="POST", body=body, repeatable=False)
+            return parse_order(answer)
+        except ProviderAnswerInvalid as error:
+            raise ProviderUnavailable(f"{error}; the order may have been placed, and is looked for") from error
 
     def named(self, name: str) -> OrderReading | None:
-        """See the port."""
-        path: str | None = f"{PATH}?{urlencode({'name': name, 'source_type': 'all'})}"
-        found: list[OrderReading] = []
-        for _ in range(100):
-            page = self._client.ask(Operation.LIST, path) if path else {}
-            found += [parse_order(one) for one in _orders(page) if one.get("name") == name]
+        """See the port. Raises ProviderAnswerInvalid when the list has no end: then nobody knows."""
+        query = {"name": name, "source_type": "all", "sort_by": "created_on DESC"}
+        path, seen = f"{PATH}?{urlencode(query)}", set[str]()
+        while path not in seen and len(seen) < MAX_PAGES:
+            seen.add(path)
+            page = self._client.ask(Operation.LIST, path)
+            # Planet matches names in part, or not at all when it does not know the filter.
+            found = [one for one in _orders(page) if one.get("name") == name]
+            if found:
+                return parse_order(max(found, key=lambda one: str(one.get("created_on") or "")))
             links = page.get("_links")
-            path = links.get("next") if isinstance(links, Mapping) else None
-            if not path or found:
-                break
-        return found[0] if found else None
+            following = links.get("next") if isinstance(links, Mapping) else None
+            if not following:
+                return None
+            path = str(following)
+        raise ProviderAnswerInvalid(f"{self._client.name} lists orders in a circle, or without an end")
 
     def get(self, order_id: str) -> OrderReading | None:
         """See the port."""
@@ -112,49 +107,52 @@ class PlanetOrders:
 def parse_order(body: Mapping[str, Any]) -> OrderReading:
     """Raises ProviderAnswerInvalid."""
     order_id, state = body.get("id"), body.get("state")
-    if not isinstance(order_id, str) or not order_id or state not in _STATUSES:
+    if not isinstance(order_id, str) or not order_id or not isinstance(state, str):
         raise ProviderAnswerInvalid(f"Planet answered with something that is no order (state {str(state)[:40]!r})")
-    links = body.get("_links")
-    results = links.get("results") if isinstance(links, Mapping) else None
-    products = body.get("products")
-    listed = [one for one in products if isinstance(one, Mapping)] if isinstance(products, list) else []
+    if state not in _STATUSES:
+        logger.warning("an order is in a state we do not know", extra={"order_id": order_id, "state": state[:40]})
     return OrderReading(
         order_id=order_id,
         name=str(body.get("name") or ""),
-        status=_STATUSES[str(state)],
+        # What we do not know is not final: it is looked at again.
+        status=_STATUSES.get(state, OrderStatus.PENDING),
         is_partial=state == "partial",
-        message=_message(body),
-        item_ids=tuple(str(item) for one in listed for item in one.get("item_ids") or ()),
-        results=tuple(_result(one) for one in results or () if isinstance(one, Mapping) and one.get("name")),
+        message=last_words_of(body),
+        item_ids=tuple(str(item) for one in _objects(body.get("products")) for item in one.get("item_ids") or ()),
+        results=tuple(_result(one) for one in _objects(_results(body)) if one.get("name")),
     )
 
 
 def _orders(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    orders = page.get("orders")
-    return [one for one in orders if isinstance(one, Mapping)] if isinstance(orders, list) else []
+    """Raises ProviderAnswerInvalid: an order overlooked would be bought twice."""
+    if not isinstance(page.get("orders"), list):
+        raise ProviderAnswerInvalid("Planet answered with something that is no list of orders")
+    return _objects(page["orders"])
 
 
-def _message(body: Mapping[str, Any]) -> str:
-    """Its last words, without the JSON that Planet wraps some in; then its hints."""
-    said = str(body.get("last_message") or "")
-    _, brace, rest = said.partition("{")
-    if brace:
-        try:
-            inner = json.loads(brace + rest)
-            said = "; ".join(str(one["message"]) for one in inner["general"]) or said
-        except (ValueError, KeyError, TypeError):
-            pass
-    hints = body.get("error_hints")
-    words = [said, *(str(one) for one in hints if one)] if isinstance(hints, list) else [said]
-    return " ".join("; ".join(word for word in words if word).split())[:500]
+def _results(body: Mapping[str, Any]) -> object:
+    links = body.get("_links")
+    return links.get("results") if isinstance(links, Mapping) else None
+
+
+def _objects(listed: object) -> list[Mapping[str, Any]]:
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
 
 
 def _result(said: Mapping[str, Any]) -> Result:
-    location = said.get("location")
-    is_there = said.get("delivery") in (None, "success") and isinstance(location, str) and bool(location)
+    location, delivery = said.get("location"), said.get("delivery")
+    is_there = delivery in (None, "success") and isinstance(location, str) and is_link(location)
     return Result(
-        name=str(said["name"]), url=str(location) if is_there else None, expires_at=_expiry(said.get("expires_at"))
+        name=str(said["name"]),
+        url=str(location) if is_there else None,
+        expires_at=_expiry(said.get("expires_at")),
+        is_pending=delivery not in (None, "success", "failed"),
     )
+
+
+def is_link(text: str) -> bool:
+    """Whether it can be fetched over HTTP."""
+    return text.startswith(("https://", "http://"))
 
 
 def _expiry(text: object) -> datetime | None:

@@ -19,6 +19,8 @@ _KINDS: tuple[tuple[str, str], ...] = (
     (r"3B_AnalyticMS_8b", "ortho_analytic_8b"),
     (r"3B_AnalyticMS", "ortho_analytic_4b"),
     (r"3B_udm2", "ortho_udm2"),
+    (r"3B_Analytic_metadata", "ortho_analytic_3b_xml"),
+    (r"3B_Analytic", "ortho_analytic_3b"),
     (r"3B_Visual", "ortho_visual"),
 )
 """What follows the item's id in the name of a PSScene's file → its asset key; the more particular first."""
@@ -30,6 +32,11 @@ _TREATED = r"(?:_(?:harmonized|clip|toar|reproject|file_format|cog|\d+))*\.(?:ti
 def manifest_of(results: Iterable[Result]) -> Result | None:
     """The manifest among an order's files."""
     return next((one for one in results if PurePosixPath(one.name).name == MANIFEST), None)
+
+
+def is_zipped(results: Sequence[Result]) -> bool:
+    """Whether its files came in archives, which an order of ours never asks for."""
+    return any(one.name.lower().endswith(".zip") for one in results)
 
 
 def wanted_files(

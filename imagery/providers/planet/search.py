@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pystac
-import shapely
-from shapely.geometry import shape
 
-from imagery.errors import CollectionUnknown, FeedUnsupported, ItemUnknown, ProviderAnswerInvalid
+from imagery.errors import CollectionUnknown, FeedUnsupported, ItemUnknown, ProviderAnswerInvalid, QuotaExhausted
 from imagery.model.search import Search
 from imagery.providers.planet.aoi import simplified
-from imagery.providers.planet.client import Operation, PlanetClient
+from imagery.providers.planet.bundles import alternatives
+from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.items import item_path, to_collection, to_item
+from imagery.providers.planet.pace import Operation
 from imagery.providers.stac_matching import Matcher
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ PAGE_SIZE = 250
 MAX_PAGES = 1000
 STAGES = ("standard", "finalized")
 """Stages of publishing that are taken: what comes first, and what takes its place hours later. Not `preview`."""
+
+_NO_NAMES = frozenset({"", ".", ".."})
+"""As part of a URL these would lead elsewhere."""
 
 
 class PlanetSearch:
@@ -39,8 +42,7 @@ class PlanetSearch:
         matcher, seen = Matcher(search), set[str]()
         for feature in self._features(_body(search, self._stages)):
             item = to_item(feature, url=self._client.url)
-            # The search may ignore what it was asked, as others have been seen to.
-            if item.id not in seen and item.assets and matcher.mismatch(item.to_dict(include_self_link=False)) is None:
+            if item.id not in seen and self._is_asked_for(item, search, matcher):
                 seen.add(item.id)
                 yield item
 
@@ -51,7 +53,8 @@ class PlanetSearch:
 
     def get(self, collection_id: str, item_id: str) -> pystac.Item:
         """See the port."""
-        feature = self._client.find(Operation.DATA, item_path(collection_id, item_id))
+        is_name = not {collection_id, item_id} & _NO_NAMES
+        feature = self._client.find(Operation.DATA, item_path(collection_id, item_id)) if is_name else None
         if feature is None:
             raise ItemUnknown(f"{self._client.name} has no item {item_id} of {collection_id}")
         if feature.get("id") != item_id:
@@ -60,7 +63,7 @@ class PlanetSearch:
 
     def get_collection(self, collection_id: str) -> pystac.Collection:
         """See the port."""
-        if collection_id in ("", ".", ".."):
+        if collection_id in _NO_NAMES:
             raise CollectionUnknown(f"{collection_id!r} names no item type of {self._client.name}")
         path = f"/data/v1/item-types/{quote(collection_id, safe='')}"
         item_type = self._client.find(Operation.DATA, path)
@@ -70,18 +73,28 @@ class PlanetSearch:
 
     def clear_fraction(self, collection_id: str, item_id: str, geometry: Mapping[str, Any]) -> float | None:
         """Planet's estimate over an area (GeoJSON, EPSG:4326), 0 to 1; None where the plan does not allow asking."""
-        answer = self._client.answer(
-            Operation.DATA,
-            f"{item_path(collection_id, item_id)}/coverage",
-            method="POST",
-            body={"geometry": simplified(geometry)[0]},
-        )
+        path = f"{item_path(collection_id, item_id)}/coverage"
+        body = {"geometry": simplified(geometry)[0]}
+        try:
+            answer = self._client.answer(Operation.DATA, path, method="POST", body=body, may_be_forbidden=True)
+        except QuotaExhausted:
+            return None
         if not answer.is_success:
             return None
         percent = answer.body.get("clear_percent")
         if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
             return None
         return percent / 100.0
+
+    def _is_asked_for(self, item: pystac.Item, search: Search, matcher: Matcher) -> bool:
+        """Asked again here: the search may ignore what it was asked, as others have been seen to."""
+        stage = item.properties.get("pl:publishing_stage")
+        return (
+            bool(item.assets)
+            and all(any(key in item.assets for key in group) for group in alternatives(search.assets))
+            and (stage is None or stage in self._stages)
+            and matcher.mismatch(item.to_dict(include_self_link=False)) is None
+        )
 
     def _features(self, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         path = f"/data/v1/quick-search?_sort=published%20asc&_page_size={PAGE_SIZE}"
@@ -96,6 +109,8 @@ class PlanetSearch:
             following = links.get("_next") if isinstance(links, Mapping) else None
             if not following:
                 return
+            if following in asked and not features:
+                return
             if following in asked or len(asked) >= MAX_PAGES:
                 raise ProviderAnswerInvalid(f"{self._client.name} pages in a circle, or without an end")
             asked.add(following)
@@ -107,18 +122,14 @@ def _body(search: Search, stages: tuple[str, ...]) -> dict[str, Any]:
     from planet import data_filter as by
 
     filters = [
-        by.geometry_filter(dict(simplified(_searched(search))[0])),
+        by.geometry_filter(simplified(search.aoi.geometry)[0]),
         by.date_range_filter("acquired", gte=search.acquired_from, lte=search.acquired_to),
         by.permission_filter(),
         by.string_in_filter("publishing_stage", list(stages)),
     ]
     if search.assets:
-        filters.append(by.and_filter([by.asset_filter([key]) for key in search.assets]))
+        filters.append(by.and_filter([by.asset_filter(list(group)) for group in alternatives(search.assets)]))
     if search.updated_since is not None:
         since = [by.date_range_filter(name, gte=search.updated_since) for name in ("published", "updated")]
         filters.append(by.or_filter(since))
     return {"item_types": [search.collection], "filter": by.and_filter(filters)}
-
-
-def _searched(search: Search) -> dict[str, Any]:
-    return dict(shapely.geometry.mapping(shape(search.aoi.geometry)))

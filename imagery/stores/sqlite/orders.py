@@ -24,13 +24,14 @@ MIGRATIONS = (
         """CREATE TABLE provider_order_item (
             provider TEXT NOT NULL, item_id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (provider, item_id, name))
             WITHOUT ROWID""",
+        "CREATE INDEX provider_order_item_by_name ON provider_order_item (name)",
     ),
 )
 
 _SAVE = """INSERT INTO provider_order (name, key_hash, status, look_at, created_at, hectares, body)
     VALUES (:name, :key_hash, :status, :look_at, :created_at, :hectares, :body)
     ON CONFLICT (name) DO UPDATE SET key_hash = excluded.key_hash, status = excluded.status,
-    look_at = excluded.look_at, hectares = excluded.hectares, body = excluded.body"""
+    look_at = excluded.look_at, created_at = excluded.created_at, hectares = excluded.hectares, body = excluded.body"""
 
 
 class SqliteOrderStore:
@@ -45,6 +46,8 @@ class SqliteOrderStore:
         items = [(order.provider, item_id, order.name) for item_id in order.wish.item_ids]
         with self._database.write() as connection:
             connection.execute(_SAVE, _columns(order))
+            # What it is for may change until it is placed.
+            connection.execute("DELETE FROM provider_order_item WHERE name = ?", (order.name,))
             connection.executemany("INSERT OR IGNORE INTO provider_order_item VALUES (?, ?, ?)", items)
 
     def get(self, name: str) -> Order | None:
