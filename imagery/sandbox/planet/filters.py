@@ -138,8 +138,11 @@ def _compared(
             problems.add(f"{place}.{key}", f"{value!r} is not a valid value")
 
     def matches(scene: PlanetScene, said: Mapping[str, Any]) -> bool:
-        value = _value(scene, said, name)
-        return value is not None and all(compare(read(value), bound) for compare, bound in bounds)
+        try:
+            value = read(_value(scene, said, name))
+        except (ValueError, TypeError):  # a field it lacks, or one of another kind
+            return False
+        return all(compare(value, bound) for compare, bound in bounds)
 
     return matches
 
@@ -155,7 +158,7 @@ def _assets(document: Mapping[str, Any], config: Any, place: str, problems: _Pro
     del document
     if not isinstance(config, list):
         return problems.add(place, f"{config!r} is not of type 'array'")
-    return lambda scene, _said: any(key in scene.files for key in config)
+    return lambda scene, _said: any(str(key) in scene.files for key in config)
 
 
 def _permissions(document: Mapping[str, Any], config: Any, place: str, problems: _Problems) -> Matches:
@@ -165,7 +168,7 @@ def _permissions(document: Mapping[str, Any], config: Any, place: str, problems:
 
     def matches(scene: PlanetScene, _said: Mapping[str, Any]) -> bool:
         held = {f"assets.{key}:download" for key in scene.files} | ({"assets:download"} if scene.files else set())
-        return any(one in held for one in config)
+        return any(str(one) in held for one in config)
 
     return matches
 

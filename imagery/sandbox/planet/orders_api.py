@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,15 @@ class _OrdersApi:
         if begin + PAGE_SIZE < len(rows):
             rest = {key: value for key, value in parameters.items() if key != "page_marker"}
             links["next"] = f"{url}{ORDERS}?{urlencode({**rest, 'page_marker': begin + PAGE_SIZE})}"
-        orders = [describe(self._account, row, with_results=False) for row in page]
+        orders = [describe(self._account, replace(row, url=url), with_results=False) for row in page]
         return JSONResponse({"_links": links, "orders": orders})
 
     async def get(self, request: Request) -> Response:
         row = self._account.book.get(request.path_params["order"])
         if row is None:
             raise no_order(request.path_params["order"])
-        return JSONResponse(describe(self._account, row))
+        # At the root it is asked at: the sandbox may have been started again on another port.
+        return JSONResponse(describe(self._account, replace(row, url=base_of(request))))
 
     async def cancel(self, request: Request) -> Response:
         return JSONResponse(self._fulfilment.cancel(request.path_params["order"]))
