@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from imagery.api.routes import deletions, events, failures, notifications, service, subscriptions, work
+from imagery.api.routes import deletions, events, failures, notifications, orders, service, subscriptions, work
 
 from .conftest import Api
 from .examples import subscribe
@@ -44,7 +44,7 @@ CHECKS = [
 def operations() -> list[str]:
     """`METHOD /path` of each, without building a house."""
     app = FastAPI()
-    for module in (service, subscriptions, failures, work, events, deletions, notifications):
+    for module in (service, subscriptions, failures, work, events, deletions, notifications, orders):
         app.include_router(module.router)
     return [f"{method.upper()} {path}" for path, item in app.openapi()["paths"].items() for method in item]
 
