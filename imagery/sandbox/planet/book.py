@@ -124,9 +124,13 @@ class Book:
         found = self._run("SELECT * FROM orders WHERE id = ?", order_id)
         return _row(found[0]) if found else None
 
-    def orders(self) -> list[Row]:
-        """All orders, the newest first."""
-        return [_row(one) for one in self._run("SELECT * FROM orders ORDER BY number DESC")]
+    def orders(self, *, name: str | None = None) -> list[Row]:
+        """All orders, or those of a name, the newest first."""
+        if name is not None:
+            found = self._run("SELECT * FROM orders WHERE name = ? ORDER BY number DESC", name)
+        else:
+            found = self._run("SELECT * FROM orders ORDER BY number DESC")
+        return [_row(one) for one in found]
 
     def count_by_name(self) -> dict[str, int]:
         """Name → orders ever created under it."""

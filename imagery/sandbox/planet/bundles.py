@@ -24,9 +24,11 @@ BUNDLES: Mapping[str, tuple[str, ...]] = {
     "analytic_8b_udm2": ("ortho_analytic_8b", "ortho_analytic_8b_xml", "ortho_udm2"),
     "analytic_sr_udm2": ("ortho_analytic_4b_sr", "ortho_analytic_4b_xml", "ortho_udm2"),
     "analytic_8b_sr_udm2": ("ortho_analytic_8b_sr", "ortho_analytic_8b_xml", "ortho_udm2"),
+    "analytic_3b_udm2": ("ortho_analytic_3b", "ortho_analytic_3b_xml", "ortho_udm2"),
     "visual": ("ortho_visual",),
 }
-"""Those of PSScene that matter here; Planet has about thirty."""
+"""Those of PSScene that matter here; Planet has about thirty. No scene here has three or eight bands: what falls back
+does so."""
 
 
 def item_type_document(url: str) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def item_type_document(url: str) -> dict[str, Any]:
         "display_description": "PlanetScope Scenes",
         "display_name": "PlanetScope Scene",
         "id": ITEM_TYPE,
-        "supported_asset_types": sorted(ASSETS),
+        "supported_asset_types": sorted({key for keys in BUNDLES.values() for key in keys}),
     }
 
 

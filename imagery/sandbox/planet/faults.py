@@ -88,6 +88,7 @@ class Fault(StrEnum):
 _PAGES = frozenset({Operation.SEARCH, Operation.LIST})
 _ASKED = frozenset(Operation) - {Operation.ORDER, Operation.WEBHOOK}
 _ONLY_FOR: dict[Fault, frozenset[Operation]] = {
+    Fault.QUOTA: frozenset({Operation.CREATE}),
     Fault.REPEATED: _PAGES,
     Fault.CORRUPT: frozenset({Operation.DOWNLOAD}),
     Fault.EXPIRED: frozenset({Operation.DOWNLOAD}),

@@ -62,7 +62,8 @@ class _OrdersApi:
 
     async def list(self, request: Request) -> Response:
         url, parameters = base_of(request), request.query_params
-        rows = _sorted([row for row in self._account.book.orders() if _is_meant(row, parameters)], parameters)
+        kept = self._account.book.orders(name=parameters.get("name"))
+        rows = _sorted([row for row in kept if _is_meant(row, parameters)], parameters)
         begin = _marked(parameters.get("page_marker"))
         page = rows[begin : begin + PAGE_SIZE]
         links = {"_self": f"{url}{ORDERS}"}
@@ -149,7 +150,6 @@ def _marked(marker: str | None) -> int:
 _Test = Callable[[Row, str], bool]
 _FILTERS: dict[str, _Test] = {
     "state": lambda row, value: row.state == value,
-    "name": lambda row, value: row.name == value,
     "name__contains": lambda row, value: value in row.name,
     "source_type": lambda row, value: value in ("all", row.request.get("source_type", "scenes")),
     "created_on": lambda row, value: _is_within(row.created_on, value),

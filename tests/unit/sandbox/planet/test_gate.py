@@ -54,7 +54,7 @@ def test_three_orders_a_second_are_taken_and_the_next_is_told_to_wait(desk: Desk
         (Fault.UNAVAILABLE, 503, b""),
         (Fault.BAD_GATEWAY, 502, b""),
         (Fault.FAILING, 500, b'{"message":"Internal Server Error"}'),
-        (Fault.QUOTA, 429, b'{"field":{},"general":[{"message":"Download quota has been exceeded."}]}'),
+        (Fault.THROTTLED, 429, b'{"field":{},"general":[{"message":"Rate limit exceeded. Please slow down."}]}'),
     ],
 )
 def test_a_rule_is_met_where_and_as_often_as_it_says(desk: Desk, fault: Fault, status: int, body: bytes) -> None:

@@ -267,6 +267,20 @@ def test_orders_go_wrong_on_command_by_name(desk: Desk, fault: Fault, state: str
     assert not any(one["name"].endswith("manifest.json") for one in ended["_links"].get("results", ()))
 
 
+def test_an_order_can_be_partial_and_its_manifest_wrong_on_command(desk: Desk) -> None:
+    desk.planet.account.faults.add(Rule(fault=Fault.ORDER_PARTIAL, name="partial"))
+    desk.planet.account.faults.add(Rule(fault=Fault.WRONG_DIGEST, name="wrong"))
+    ids = desk.ids("ortho_analytic_4b_sr")[:2]
+
+    partial = desk.finish(desk.create("partial", ids=ids, order_type="partial"))
+    wrong = desk.finish(desk.create("wrong"))
+    entry = json.loads(_file(desk, wrong, "manifest.json"))["files"][0]
+
+    assert partial["state"] == "partial"
+    assert not any(ids[1] in one["name"] for one in partial["_links"]["results"])
+    assert entry["digests"]["md5"] != hashlib.md5(_file(desk, wrong, entry["path"])).hexdigest()
+
+
 def test_orders_are_listed_newest_first_filtered_and_without_results(desk: Desk) -> None:
     ids = []
     for number in range(3):
