@@ -46,7 +46,7 @@ class Caller:
         try:
             # The user and password of the URL go as basic authentication, which httpx does by itself.
             response = self._client.post(call.url, content=call.body, headers={"Content-Type": "application/json"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: odd characters in the URL
             return type(error).__name__
         return str(response.status_code)
 

@@ -170,6 +170,10 @@ def _webhook(notifications: object) -> Mapping[str, Any]:
     webhook = notifications.get("webhook") if isinstance(notifications, Mapping) else None
     if not isinstance(webhook, Mapping):
         return {}
-    if urlsplit(str(webhook.get("url"))).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(str(webhook.get("url"))).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https"):
         raise unacceptable_order("Notifications", "webhook: url must be http or https")
     return webhook
