@@ -10,7 +10,8 @@ from imagery.workflow.draft import TOUCHED, Draft
 from imagery.workflow.needs import Computed
 
 STACK = "bands"
-"""Asset key of the one file that holds all bands."""
+"""Asset key of the one file that holds all bands. Classes stay in files of their own, for overviews must not average
+them; so do indices, whose numbers mean something else."""
 
 
 def finish(draft: Draft) -> None:
