@@ -12,6 +12,7 @@ from imagery.raster.clip import Clip
 from imagery.raster.mosaic import mosaic
 from imagery.raster.radiometry import decide
 from imagery.raster.reading import Reading
+from imagery.raster.whole import checked_href
 from imagery.workflow.choosing import Candidate, choose
 from imagery.workflow.declared import declared_nodata
 from imagery.workflow.looking import Prospect, Sight, name_of_look, sight_of
@@ -88,7 +89,7 @@ def look_at_together(prospect: Prospect, sources: Sequence[pystac.Item], *, read
     for item in sources:
         needs = prospect.needs[item.id]
         asset = item.assets[needs.quality[0] if needs.quality is not None else needs.keys[0]]
-        named.append((asset.href, declared_nodata(asset)))
+        named.append((checked_href(asset, [prospect.geometry], prospect.whole), declared_nodata(asset)))
     return mosaic(named, prospect.geometry, reading=reading, keep_empty=True)
 
 

@@ -26,6 +26,9 @@ from imagery.workflow.writing import Writer
 
 Ending = Entry | ImageryError
 
+WHOLE = "whole"
+"""Folder of copies of files that are read whole."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cutter:
@@ -57,7 +60,7 @@ class Cutter:
             look(prospects, max_pixels=self.max_clip_pixels)
             drafts = self._drafts(prospects, endings)
             settle_all(drafts)
-            fetcher = Fetcher(folder=Path(folder) / "whole", max_pixels=self.max_clip_pixels)
+            fetcher = Fetcher(folder=Path(folder) / WHOLE, max_pixels=self.max_clip_pixels)
             fetcher.fetch([draft for draft in drafts if draft.error is None])
             for draft in drafts:
                 endings[draft.share.subscription.id] = self._ended(draft)
@@ -70,7 +73,7 @@ class Cutter:
             try:
                 refused = share.refusal()
                 if refused is None:
-                    prospects.append(_prospect(share, Aside(folder=folder / str(number))))
+                    prospects.append(_prospect(share, Aside(folder=folder / str(number)), folder / WHOLE))
                 else:
                     endings[share.subscription.id] = refused
             except ImageryError as error:
@@ -127,7 +130,7 @@ class Cutter:
         return writer.write(draft, draft.outline)
 
 
-def _prospect(share: Share, aside: Aside) -> Prospect:
+def _prospect(share: Share, aside: Aside, whole: Path) -> Prospect:
     """Raises what keeps every candidate from being made: AssetMissing, FormulaInvalid, AoiInvalid."""
     processing = share.subscription.processing
     geometry = buffered(share.subscription.aoi.geometry, processing.buffer_m)
@@ -145,7 +148,7 @@ def _prospect(share: Share, aside: Aside) -> Prospect:
             errors.append(error)
     if not needs:
         raise errors[0]
-    return Prospect(share=share, aside=aside, geometry=geometry, needs=needs, sights={})
+    return Prospect(share=share, aside=aside, whole=whole, geometry=geometry, needs=needs, sights={})
 
 
 def _refusal(prospect: Prospect, decision: Decision) -> Entry | None:

@@ -28,8 +28,12 @@ from imagery.workflow.share import Share
 MASK = "the mask"
 """Name under which the quality band's clip that masks is set aside; read with every pixel that the AOI touches."""
 
-TOUCHED = "touched "
-"""Begins the name of a band that was read anew for an index, with every pixel that the AOI touches."""
+FOR_INDEX = "for an index: "
+"""Begins the name of a band that an index is computed with, its numbers as they came: what harmonising has to clamp
+is no loss to an index."""
+
+DELIVERED = "delivered: "
+"""Begins the name of a band that waits for the one file."""
 
 _PICTURE = ("red", "green", "blue")
 
@@ -111,7 +115,7 @@ class Draft:
                 self.left_out.append(key)
             else:
                 self._measure(result)
-                self._keep(key, self._processed(key, result))
+                self._keep(key, self._masked(key, result))
         except ImageryError as error:
             self.fail(error)
 
@@ -131,7 +135,7 @@ class Draft:
                 raise result
             if result is not None:
                 self.bytes_read += result.bytes_read
-                self.aside.put_clip(TOUCHED + key, self._processed(key, result))
+                self.aside.put_clip(FOR_INDEX + key, self._masked(key, result))
         except ImageryError as error:
             self.fail(error)
 
@@ -162,29 +166,32 @@ class Draft:
         if clip.valid_pixels and rank > self._rank:
             self._rank, self.outline = rank, footprint(clip, self.geometry)
 
-    def _processed(self, key: str, clip: Clip) -> Clip:
-        """Masked, harmonised, and saying itself what its numbers mean."""
-        processing, settled, quality = self.share.subscription.processing, self.settled.get(key), self.needs.quality
-        if processing.mask and quality is not None and key != quality[0]:
-            seen = self.aside.clip(MASK)
-            clip = masked(clip, on_grid(clear_pixels(seen, quality[1]), seen, clip))
-        if processing.harmonise and settled is not None and key not in self.needs.categorical:
-            clip, settled = harmonised(clip, settled)
-        self.radiometry[key] = settled
-        return with_numbers(clip, settled)
+    def _masked(self, key: str, clip: Clip) -> Clip:
+        quality = self.needs.quality
+        if not self.share.subscription.processing.mask or quality is None or key == quality[0]:
+            return clip
+        seen = self.aside.clip(MASK)
+        return masked(clip, on_grid(clear_pixels(seen, quality[1]), seen, clip))
+
+    def _harmonised(self, key: str, clip: Clip) -> Clip:
+        """If asked for; and saying itself what its numbers mean."""
+        radiometry = self.settled.get(key)
+        if self.share.subscription.processing.harmonise and radiometry and key not in self.needs.categorical:
+            clip, radiometry = harmonised(clip, radiometry)
+        self.radiometry[key] = radiometry
+        return with_numbers(clip, radiometry)
 
     def _keep(self, key: str, clip: Clip) -> None:
-        is_delivered, is_computed_with = key in self.needs.delivered, self.needs.is_computed_with(key)
-        is_stacked = self.share.subscription.processing.single_file and key not in self.needs.categorical
-        if is_computed_with:
+        if self.needs.is_computed_with(key):
             self.widths[key] = clip.resolution[0]
-        if is_computed_with or (is_delivered and is_stacked):
-            self.aside.put_clip(key, clip)
-        if not is_delivered:
+            self.aside.put_clip(FOR_INDEX + key, clip)
+        if key not in self.needs.delivered:
             return
+        clip = self._harmonised(key, clip)
         self.valid_pixels += clip.valid_pixels
         self.show(key, clip)
-        if is_stacked:
+        if self.share.subscription.processing.single_file and key not in self.needs.categorical:
+            self.aside.put_clip(DELIVERED + key, clip)
             self.to_stack.append(key)
         else:
             self.deliver(key, clip, described(key, clip, self.radiometry.get(key)))

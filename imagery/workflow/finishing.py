@@ -6,11 +6,12 @@ from imagery.raster.bands import is_alpha
 from imagery.raster.index import compute
 from imagery.raster.stack import stacked
 from imagery.workflow.described import described_index, described_stack
-from imagery.workflow.draft import TOUCHED, Draft
+from imagery.workflow.draft import DELIVERED, FOR_INDEX, Draft
 from imagery.workflow.needs import Computed
 
 STACK = "bands"
-"""Asset key of the one file that holds all bands."""
+"""Asset key of the one file that holds all bands. Classes stay in files of their own, for overviews must not average
+them; so do indices, whose numbers mean something else."""
 
 
 def finish(draft: Draft) -> None:
@@ -40,10 +41,9 @@ def order_of(draft: Draft) -> list[str]:
 
 
 def _compute(draft: Draft, one: Computed) -> None:
-    names = {key: TOUCHED + key if draft.aside.has_clip(TOUCHED + key) else key for key in one.keys}
-    clips = {key: draft.aside.clip(name) for key, name in names.items()}
+    clips = {key: draft.aside.clip(FOR_INDEX + key) for key in one.keys}
     bands = {name: (clips[key], number) for name, (key, number) in one.bands.items()}
-    clip = compute(one.formula, bands, {name: draft.radiometry.get(key) for name, (key, _) in one.bands.items()})
+    clip = compute(one.formula, bands, {name: draft.settled.get(key) for name, (key, _) in one.bands.items()})
     del bands, clips
     draft.valid_pixels += clip.valid_pixels
     draft.show(one.index.name, clip)
@@ -51,7 +51,7 @@ def _compute(draft: Draft, one: Computed) -> None:
 
 
 def _stack(draft: Draft) -> None:
-    clips = {key: draft.aside.clip(key) for key in draft.needs.delivered if key in draft.to_stack}
+    clips = {key: draft.aside.clip(DELIVERED + key) for key in draft.needs.delivered if key in draft.to_stack}
     of = [
         (key, draft.radiometry.get(key))
         for key, clip in clips.items()

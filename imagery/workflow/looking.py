@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pystac
 
@@ -14,6 +15,7 @@ from imagery.raster.area import Geometry
 from imagery.raster.clip import Clip, clip_each
 from imagery.raster.quality import QualityKind, judge
 from imagery.raster.reading import Reading
+from imagery.raster.whole import read_checked
 from imagery.workflow.aside import Aside
 from imagery.workflow.declared import declared_nodata
 from imagery.workflow.needs import Needs
@@ -43,6 +45,9 @@ class Prospect:
 
     share: Share
     aside: Aside
+    whole: Path
+    """Where copies of files are kept that are read whole; for all shares together."""
+
     geometry: Geometry
     """Of the AOI as it is to be read: grown or shrunk."""
 
@@ -128,11 +133,17 @@ def _key_to_look_at(prospect: Prospect, item: pystac.Item) -> str | None:
 
 
 def _look_at(key: tuple[str, str], takers: Sequence[_Taker], *, all_touched: bool, max_pixels: int) -> None:
-    item, asset_key = takers[0][1], key[1]
-    reading = Reading(max_pixels=max_pixels, nodata=declared_nodata(item.assets[asset_key]), all_touched=all_touched)
+    item, asset = takers[0][1], takers[0][1].assets[key[1]]
+    reading = Reading(max_pixels=max_pixels, nodata=declared_nodata(asset), all_touched=all_touched)
     geometries = [prospect.geometry for prospect, _ in takers]
+    clips = read_checked(
+        asset,
+        geometries,
+        takers[0][0].whole,
+        lambda href: clip_each(href, geometries, reading=reading, keep_empty=True),
+    )
     try:
-        with closing(clip_each(item.assets[asset_key].href, geometries, reading=reading, keep_empty=True)) as clips:
+        with closing(clips):
             for index, result in clips:
                 _tell(takers[index][0], item, result)
                 del result  # else it would stay while the next one is read

@@ -37,18 +37,11 @@ class Writer:
     def write(self, draft: Draft, outline: Mapping[str, Any]) -> Entry:
         """`outline` is the footprint of its data."""
         assets, picture = [draft.assets[key] for key in order_of(draft)], draft.thumbnail()
-        numbers = numbers_of(
-            draft.quality,
-            draft.coverage,
-            pixels=float(draft.valid_pixels),
-            bytes=float(sum(asset.body_size for asset in assets)),
-            bytes_read=float(draft.bytes_read),
-        )
         identity = identify(
             draft.share,
             sources=[item.id for item in draft.sources],
             checksums={asset.key: asset.sha256 for asset in assets},
-            numbers=numbers,
+            numbers=_numbers(draft, assets),
             products=self.products,
             together=self.together,
         )
@@ -94,6 +87,16 @@ class Writer:
 def _object_key(prefix: str, key: str) -> str:
     """Where an asset will be."""
     return f"{prefix}/{key}.tif"
+
+
+def _numbers(draft: Draft, assets: Sequence[CutAsset]) -> dict[str, float]:
+    return numbers_of(
+        draft.quality,
+        draft.coverage,
+        pixels=float(draft.valid_pixels),
+        bytes=float(sum(asset.body_size for asset in assets)),
+        bytes_read=float(draft.bytes_read),
+    )
 
 
 def _remarked(entry: Entry, draft: Draft) -> Entry:

@@ -301,6 +301,24 @@ def test_a_harmonised_clip_holds_the_reflectance_of_the_source_without_an_offset
             assert clip.scales == pytest.approx((0.0001,)) and clip.offsets == pytest.approx((offset,))
 
 
+def test_pixels_that_deny_the_items_flag_win_and_the_item_says_why(
+    bench: Bench, field_of: Callable[..., Field]
+) -> None:
+    item = bench.items("20230813")[0]
+    shifted = _with_offset(item, bench.folder / "flag wrong")
+    shifted.properties["earthsearch:boa_offset_applied"] = True  # its pixels say otherwise
+    wishes = Processing(indices=(Index(name="ndvi", formula="(nir - red) / (nir + red)"),))
+    right, wrong = (field_of(0, geometry=_square(15.5, 46.2), processing=wishes) for _ in range(2))
+
+    (expected,) = bench.cut("", [right], items=[item])
+    (made,) = bench.cut("", [wrong], items=[shifted])
+
+    red = made.item.assets["red"].extra_fields
+    assert red["raster:offset"] == pytest.approx(-0.1)
+    assert "the pixels say otherwise" in red["imagery:radiometry"] and "dark pixels" in red["imagery:radiometry"]
+    np.testing.assert_allclose(made.read("ndvi")[0], expected.read("ndvi")[0], atol=1)
+
+
 def test_an_index_is_what_numpy_makes_of_the_reflectance(bench: Bench, field_of: Callable[..., Field]) -> None:
     ndvi = Index(name="ndvi", formula="(nir - red) / (nir + red)")
     field = field_of(0, geometry=_square(15.5, 46.2), assets=(), processing=Processing(indices=(ndvi,)))

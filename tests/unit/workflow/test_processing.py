@@ -13,7 +13,7 @@ import rasterio
 from rasterio.mask import mask
 from rasterio.warp import transform_geom
 
-from imagery.errors import ChecksumMismatch, RasterError
+from imagery.errors import ChecksumMismatch, RadiometryContradictory, RasterError
 from imagery.model.outcome import OutcomeStatus
 from imagery.model.processing import Index, Processing
 from imagery.model.subscription import Subscription
@@ -24,6 +24,8 @@ from tests.unit.workflow.conftest import House, square
 from tests.unit.workflow.test_delivery import add_asset, cutter_of, delivered
 from tests.unit.workflow.test_looking import CLOUD, VEGETATION, classes, publish
 from tests.unit.workflow.test_steps import carry_out, cut, item_request
+
+BARE = 5
 
 NDVI = Index(name="ndvi", formula="(nir - red) / (nir + red)")
 NDRE = Index(name="ndre", formula="(nir - rededge1) / (nir + rededge1)")
@@ -118,6 +120,30 @@ def test_an_index_of_bands_of_two_resolutions_reaches_the_areas_edge(house: Hous
     np.testing.assert_array_equal(
         read(item, "rededge1"), expected(source(house, "rededge1"), subscription.aoi.geometry)
     )
+
+
+def test_an_index_is_the_same_whether_or_not_the_bands_are_harmonised(house: House) -> None:
+    # Numbers that count from 1: with an offset of -1000 many of them lie below zero, where harmonising clamps.
+    publish(house, classes(BARE), **{"s2:processing_baseline": "05.11"})
+    index = Index(name="twice", formula="nir * 2 - red")
+    as_they_are = house.subscribe(1, aoi=square(0, 0, 30), processing=Processing(indices=(index,)))
+    moved = house.subscribe(2, aoi=square(0, 0, 30), processing=Processing(indices=(index,), harmonise=True))
+
+    found = [delivered(house, one)[1] for one in (as_they_are, moved)]
+
+    assert [item.assets["red"].extra_fields["raster:offset"] for item in found] == [-0.1, 0.0]
+    assert read(found[1], "red")[0, 0, 0] == 1 == read(found[0], "red")[0, 0, 0]
+    np.testing.assert_array_equal(read(found[0], "twice"), read(found[1], "twice"))
+
+
+def test_numbers_that_deny_what_the_item_says_of_them_are_not_delivered(house: House) -> None:
+    # Vegetation darker than an offset allows, but not clearly so: neither the item nor its pixels are to be believed.
+    publish(house, classes(), **{"s2:processing_baseline": "05.11"})
+
+    with pytest.raises(RadiometryContradictory, match=r"05\.11.*dark pixels.*Nothing was delivered"):
+        cut(house, item_request(house, "a", house.subscribe()))
+
+    assert house.objects() == []
 
 
 def test_bands_that_only_an_index_needs_are_not_delivered(house: House) -> None:
