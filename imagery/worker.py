@@ -94,10 +94,12 @@ class Worker:
         """A trip waits for what it may be called by, instead of the pause between two."""
         planet = self.imagery.planet
         if planet is not None:
+            read = 0
             try:
-                planet.orders.look()
+                read = planet.orders.look()
             finally:
-                planet.orders.wait_for_hint(ORDERS_EVERY)
+                if not read:
+                    planet.orders.wait_for_hint(ORDERS_EVERY)
 
     def _prune_events(self) -> None:
         self.imagery.deliverer.prune()
