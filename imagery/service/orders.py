@@ -37,7 +37,7 @@ LOOK_FOR = timedelta(days=3)
 """How long an order is looked for that the provider does not have: longer than any execution waits."""
 
 BATCH = 10
-"""Orders read before the due ones are asked for anew: what a webhook hints at waits for no more than these."""
+"""Orders read before the due ones are asked for anew; a hint of this process ends it earlier."""
 
 HINTED = datetime(1970, 1, 1, tzinfo=UTC)
 """`look_at` of an order that a webhook spoke of: the longest due come first."""
@@ -112,6 +112,8 @@ class Orders:
         """
         read = 0
         for due in self.store.due(now=self.clock(), limit=BATCH):
+            if read and self._hint.is_set():
+                break  # what was hinted at comes first, and the provider's pace would have it wait for the rest
             # A hint that comes while it is read must not be taken for this one.
             order = self._update(due.name, look_at=self.clock() + _pause(due)) if due.look_at == HINTED else due
             try:

@@ -257,7 +257,11 @@ class Witness:
     """Sees, as a profiler does, what is done to the outside world; ends the process right after a point of it."""
 
     point: Point | None
+    phases: dict[str, tuple[str, ...]] = field(default_factory=lambda: PHASES)
+    """Phase → files of which one must be on the stack."""
+
     counts: Counter[str] = field(default_factory=Counter)
+    _known: dict[str, str | None] = field(default_factory=dict)
     _changes: dict[int, int] = field(default_factory=dict)
     """Connection → rows changed by the end of its last transaction."""
 
@@ -268,12 +272,26 @@ class Witness:
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         if event != "c_return" or arg.__name__ not in OUTSIDE or not self._has_effect(arg.__self__):
             return
-        phase = _phase(frame)
+        phase = self._phase(frame)
         if phase is None:
             return
         self.counts[phase] += 1
         if self.point is not None and self.point.phase == phase and self.counts[phase] >= self.point.number:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _phase(self, frame: FrameType | None) -> str | None:
+        """The innermost."""
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name not in self._known:
+                self._known[name] = next(
+                    (phase for phase, files in self.phases.items() if name.endswith(files)),
+                    None,
+                )
+            if self._known[name] is not None:
+                return self._known[name]
+            frame = frame.f_back
+        return None
 
     def _has_effect(self, owner: Any) -> bool:
         """Of SQLite, a row changed or a commit of changes: nothing is to be learnt from dying after a read."""
@@ -285,22 +303,6 @@ class Witness:
             return connection.total_changes > before
         self._changes[id(connection)] = connection.total_changes
         return connection.total_changes > before
-
-
-_FILES = {file: phase for phase, files in PHASES.items() for file in files}
-_KNOWN: dict[str, str | None] = {}
-
-
-def _phase(frame: FrameType | None) -> str | None:
-    """The innermost."""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name not in _KNOWN:
-            _KNOWN[name] = next((phase for file, phase in _FILES.items() if name.endswith(file)), None)
-        if _KNOWN[name] is not None:
-            return _KNOWN[name]
-        frame = frame.f_back
-    return None
 
 
 def _child(telling: Telling) -> None:
