@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from imagery.errors import StoreUnavailable
+from imagery.errors import SettingsInvalid, StoreUnavailable
 from imagery.ports import Clock, OrderStore, TaskTokens, Together
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.download import Downloader
@@ -75,9 +76,14 @@ def open_planet(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> PlanetAccount | None:
-    """None without a key. Raises SettingsInvalid."""
+    """None without a key. Raises SettingsInvalid for one that cannot be used, or without Planet's SDK."""
     if settings.planet_api_key is None:
         return None
+    if find_spec("planet") is None:
+        raise SettingsInvalid(
+            "Planet's SDK, which words our requests, is not installed; pip install 'imagery[planet]'",
+            field="IMAGERY_PLANET_API_KEY",
+        )
     client = PlanetClient(settings.planet_api_key, url=settings.planet_url, sleep=sleep)
     closing.callback(client.close)
     quick = PlanetClient(
