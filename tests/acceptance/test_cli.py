@@ -369,12 +369,12 @@ def test_the_input_of_a_simulation_may_be_a_file(run: Run, tmp_path: Path) -> No
 
 
 def test_settings_are_shown_without_their_secrets(run: Run) -> None:
-    env = {"IMAGERY_STAC_PROVIDERS": '{"p": "https://user:pass%40word@example.com/v1?token=geheim"}'}
+    env = {"IMAGERY_STAC_PROVIDERS": '{"p": "https://user:pass%40sesame@example.com/v1?token=geheim"}'}
 
     table, document = run("config", env=env).stdout, run("config", "--json", env=env).stdout
 
     assert json.loads(document)["stac_providers"] == {"p": "https://***@example.com/v1?token=***"}
-    for secret in ("word", "geheim"):
+    for secret in ("sesame", "geheim"):
         assert secret not in table + document
 
 
