@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ UDM2_BANDS = ("clear", "snow", "shadow", "light_haze", "heavy_haze", "cloud", "c
 
 COMMON_NAMES = frozenset({"coastal", "blue", "green", "yellow", "red", "rededge", "nir"})
 
+_DOWNLOAD = re.compile(r"assets\..+:download")
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 _RENAMED = {
@@ -87,8 +89,11 @@ def item_path(item_type: str, item_id: str) -> str:
 
 def downloadable(feature: Mapping[str, Any]) -> tuple[str, ...]:
     """Asset keys that are there and that the key may download."""
-    allowed = {str(one) for one in feature.get("_permissions") or ()}
-    return tuple(str(key) for key in feature.get("assets") or () if f"assets.{key}:download" in allowed)
+    permissions = [str(one) for one in feature.get("_permissions") or ()]
+    allowed = [one[len("assets.") : -len(":download")] for one in permissions if _DOWNLOAD.fullmatch(one)]
+    there = feature.get("assets")
+    # Answers of 2021 do not list them apart from what is allowed.
+    return tuple(key for key in allowed if not isinstance(there, list) or key in there)
 
 
 def bands_of(asset_key: str) -> tuple[str, ...]:
