@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from imagery.errors import ProviderAnswerInvalid, ProviderRefused, ProviderUnavailable
 from imagery.model.order import OrderReading, OrderStatus, OrderWish, Result
-from imagery.providers.planet.bundles import bundles_of
+from imagery.providers.planet.bundles import products_of
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.pace import Operation
 from imagery.providers.planet.words import last_words_of, shortened
@@ -49,17 +49,16 @@ def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[s
     if not 0 < len(wish.item_ids) <= MAX_ITEMS:
         raise ProviderRefused(f"an order is of 1 to {MAX_ITEMS} items, not of {len(wish.item_ids)}")
     # Not the SDK's `product`: it fetches the list of bundles from api.planet.com, wherever our Planet is.
-    product = {
-        "item_ids": list(wish.item_ids),
-        "item_type": wish.collection,
-        "product_bundle": ",".join(bundles_of(wish.collection, wish.assets)),
-    }
+    products = [
+        {"item_ids": list(wish.item_ids), "item_type": wish.collection, "product_bundle": ",".join(bundles)}
+        for bundles in products_of(wish.collection, wish.assets)
+    ]
     webhook = build.notifications(webhook_url=webhook_url, webhook_per_order=True) if webhook_url else None
     try:
         tools = [build.harmonize_tool(wish.harmonise_to)] if wish.harmonise_to else []
         tools += [build.clip_tool(dict(wish.aoi)), build.file_format_tool("COG")]
         order_type = "partial" if len(wish.item_ids) > 1 else "full"
-        request = build.build_request(name, [product], order_type=order_type, tools=tools, notifications=webhook)
+        request = build.build_request(name, products, order_type=order_type, tools=tools, notifications=webhook)
     except (PlanetError, SpecificationException, KeyError, TypeError, ValueError) as error:
         raise ProviderRefused(f"Planet's SDK cannot put this order: {shortened(str(error))}") from error
     return {**request, "source_type": "scenes"}
@@ -118,9 +117,15 @@ def parse_order(body: Mapping[str, Any]) -> OrderReading:
         status=_STATUSES.get(state, OrderStatus.PENDING),
         is_partial=state == "partial",
         message=last_words_of(body),
-        item_ids=tuple(str(item) for one in _objects(body.get("products")) for item in one.get("item_ids") or ()),
+        item_ids=tuple(dict.fromkeys(_items(body))),
         results=tuple(_result(one) for one in _objects(_results(body)) if one.get("name")),
     )
+
+
+def _items(body: Mapping[str, Any]) -> Iterator[str]:
+    for product in _objects(body.get("products")):
+        listed = product.get("item_ids")
+        yield from map(str, listed) if isinstance(listed, list) else ()
 
 
 def _orders(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -13,7 +13,6 @@ import pystac
 from imagery.errors import CollectionUnknown, FeedUnsupported, ItemUnknown, ProviderAnswerInvalid, QuotaExhausted
 from imagery.model.search import Search
 from imagery.providers.planet.aoi import simplified
-from imagery.providers.planet.bundles import alternatives
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.items import item_path, to_collection, to_item
 from imagery.providers.planet.pace import Operation
@@ -91,7 +90,7 @@ class PlanetSearch:
         stage = item.properties.get("pl:publishing_stage")
         return (
             bool(item.assets)
-            and all(any(key in item.assets for key in group) for group in alternatives(search.assets))
+            and all(key in item.assets for key in search.assets)
             and (stage is None or stage in self._stages)
             and matcher.mismatch(item.to_dict(include_self_link=False)) is None
         )
@@ -128,7 +127,7 @@ def _body(search: Search, stages: tuple[str, ...]) -> dict[str, Any]:
         by.string_in_filter("publishing_stage", list(stages)),
     ]
     if search.assets:
-        filters.append(by.and_filter([by.asset_filter(list(group)) for group in alternatives(search.assets)]))
+        filters.append(by.and_filter([by.asset_filter([key]) for key in search.assets]))
     if search.updated_since is not None:
         since = [by.date_range_filter(name, gte=search.updated_since) for name in ("published", "updated")]
         filters.append(by.or_filter(since))

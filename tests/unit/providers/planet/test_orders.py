@@ -17,7 +17,6 @@ from imagery.errors import (
     ProviderUnavailable,
 )
 from imagery.model.order import OrderStatus
-from imagery.providers.planet.bundles import alternatives, bundles_of
 from imagery.providers.planet.client import PLANET_URL, REFUSED_FOR_S, PlanetClient
 from imagery.providers.planet.orders import PlanetOrders, order_body, parse_order
 from imagery.providers.planet.webhook import parse_notification
@@ -70,7 +69,7 @@ def test_several_items_may_come_in_part_and_nobody_need_be_called() -> None:
         {"aoi": {"type": "Point", "coordinates": [15.0, 46.0]}},
         {"aoi": {"type": "Polygon", "coordinates": "nonsense"}},
         {"aoi": {}},
-        {"assets": ("ortho_analytic_4b_sr", "ortho_visual")},
+        {"assets": ("ortho_udm2", "basic_analytic_4b")},
         {"assets": ()},
         {"collection": "SkySatCollect"},
     ],
@@ -82,29 +81,24 @@ def test_an_order_that_cannot_be_put_is_refused_before_it_is_sent(changes: dict[
 
 
 @pytest.mark.parametrize(
-    ("assets", "bundles"),
+    ("assets", "products"),
     [
-        (["ortho_analytic_4b_sr", "ortho_udm2"], ("analytic_sr_udm2",)),
-        (["ortho_analytic_8b_sr", "ortho_udm2"], ("analytic_8b_sr_udm2",)),
-        (["ortho_analytic_8b_sr", "ortho_analytic_4b_sr", "ortho_udm2"], ("analytic_8b_sr_udm2", "analytic_sr_udm2")),
-        (["ortho_analytic_4b_sr", "ortho_analytic_8b_sr"], ("analytic_sr_udm2", "analytic_8b_sr_udm2")),
-        (["ortho_analytic_4b", "ortho_analytic_4b_xml", "ortho_udm2"], ("analytic_udm2",)),
-        (["ortho_analytic_8b"], ("analytic_8b_udm2",)),
-        (["ortho_visual"], ("visual",)),
-        (["ortho_analytic_4b_xml", "ortho_udm2"], ("analytic_sr_udm2", "analytic_udm2")),
+        (["ortho_analytic_4b_sr", "ortho_udm2"], ["analytic_sr_udm2"]),
+        (["ortho_analytic_8b_sr", "ortho_udm2"], ["analytic_8b_sr_udm2"]),
+        (["ortho_analytic_4b", "ortho_analytic_4b_xml", "ortho_udm2"], ["analytic_udm2"]),
+        (["ortho_analytic_8b"], ["analytic_8b_udm2"]),
+        (["ortho_visual"], ["visual"]),
+        (["ortho_analytic_4b_xml", "ortho_udm2"], ["analytic_sr_udm2,analytic_udm2"]),
+        (["ortho_analytic_8b_xml"], ["analytic_8b_sr_udm2,analytic_8b_udm2"]),
+        (["ortho_analytic_4b_sr", "ortho_analytic_8b_sr", "ortho_udm2"], ["analytic_8b_sr_udm2", "analytic_sr_udm2"]),
+        (["ortho_analytic_4b_sr", "ortho_udm2", "ortho_visual"], ["analytic_sr_udm2", "visual"]),
     ],
 )
-def test_a_wish_of_assets_becomes_a_bundle_and_what_to_fall_back_on(
-    assets: list[str], bundles: tuple[str, ...]
+def test_a_wish_of_assets_becomes_bundles_and_what_each_may_fall_back_on(
+    assets: list[str], products: list[str]
 ) -> None:
-    assert bundles_of("PSScene", assets) == bundles
-
-
-def test_a_fallback_is_sent_as_planet_takes_it() -> None:
-    wish = a_wish(assets=("ortho_analytic_8b_sr", "ortho_analytic_4b_sr", "ortho_udm2"))
-    body = order_body("x", wish, webhook_url=None)
-    assert body["products"][0]["product_bundle"] == "analytic_8b_sr_udm2,analytic_sr_udm2"
-    assert alternatives(wish.assets) == (("ortho_analytic_8b_sr", "ortho_analytic_4b_sr"), ("ortho_udm2",))
+    body = order_body("x", a_wish(assets=tuple(assets)), webhook_url=None)
+    assert [one["product_bundle"] for one in body["products"]] == products
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def found(provider: PlanetSearch, **changes: Any) -> list[str]:
 def test_the_search_says_all_that_is_asked(api: Api, provider: PlanetSearch) -> None:
     api.says(a_page())
     since = datetime(2026, 4, 20, tzinfo=UTC)
-    found(provider, assets=("ortho_analytic_8b_sr", "ortho_analytic_4b_sr", "ortho_udm2"), updated_since=since)
+    found(provider, assets=("ortho_analytic_8b_sr", "ortho_udm2"), updated_since=since)
     [body] = api.bodies
     assert body["item_types"] == ["PSScene"]
     filters = {(one["type"], one.get("field_name")): one["config"] for one in body["filter"]["config"]}
@@ -88,7 +88,7 @@ def test_the_search_says_all_that_is_asked(api: Api, provider: PlanetSearch) -> 
     assert filters["PermissionFilter", None] == ["assets:download"]
     assert filters["StringInFilter", "publishing_stage"] == ["standard", "finalized"]
     assert [one["config"] for one in filters["AndFilter", None]] == [
-        ["ortho_analytic_8b_sr", "ortho_analytic_4b_sr"],
+        ["ortho_analytic_8b_sr"],
         ["ortho_udm2"],
     ]
     assert [one["field_name"] for one in filters["OrFilter", None]] == ["published", "updated"]
@@ -147,13 +147,6 @@ def test_what_was_not_asked_for_is_passed_over(
 ) -> None:
     api.says(a_page(feature))
     assert found(provider, **asked) == []
-
-
-def test_one_of_two_images_wished_for_is_enough(api: Api, provider: PlanetSearch) -> None:
-    older = a_feature() | {"assets": ["ortho_analytic_4b_sr", "ortho_udm2"]}
-    api.says(a_page(older))
-    assert found(provider, assets=("ortho_analytic_8b_sr", "ortho_analytic_4b_sr", "ortho_udm2")) == ["A"]
-    assert found(provider, assets=("ortho_analytic_8b_sr", "ortho_udm2")) == []
 
 
 @pytest.mark.parametrize("page", ["quick_search_page_2024_PSScene", "quick_search_page_2021_PSScene4Band"])
