@@ -92,14 +92,17 @@ def deliver_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
     if not takers:
         return {"entries": []}
     order = _order_of(payload["order"], source)
-    entries: list[Entry] = []
+    endings: list[tuple[Share, Entry | ImageryError]] = []
     with _folder(source.folder / request.id) as folder:
         files = _fetched(order, folder, source)
         for item_id in request.item_ids:
             item = _as_ordered(source.search.get(request.collection, item_id), order)
             shares = [bench.share(item, one, request) for one in takers]
-            entries += _endings(shares, order, files, source, bench)
-    return {"entries": [entry.to_payload() for entry in entries]}
+            endings += _endings(shares, order, files, source, bench)
+        errors = [ending for _, ending in endings if isinstance(ending, ImageryError)]
+        if errors and len(errors) == len(endings):
+            raise next((error for error in errors if error.retryable), errors[0])
+    return {"entries": [_entry(share, ending).to_payload() for share, ending in endings]}
 
 
 def _known(source: OrderedSource | None, request: Request) -> OrderedSource:
@@ -187,8 +190,8 @@ def _as_ordered(item: pystac.Item, order: Order | None) -> pystac.Item:
 
 def _endings(
     shares: Sequence[Share], order: Order | None, files: _Files, source: OrderedSource, bench: Bench
-) -> list[Entry]:
-    """Of one item's shares, in their order. Raises when all of them failed."""
+) -> list[tuple[Share, Entry | ImageryError]]:
+    """Of one item's shares, in their order."""
     ordered = frozenset(order.subscription_ids) if order is not None else frozenset[str]()
     endings: dict[str, Entry | ImageryError] = {}
     sound: list[Share] = []
@@ -201,10 +204,7 @@ def _endings(
         except ImageryError as error:
             endings[share.subscription.id] = error
     endings |= _cut(sound, bench)
-    errors = [one for one in endings.values() if isinstance(one, ImageryError)]
-    if errors and len(errors) == len(shares):
-        raise next((error for error in errors if error.retryable), errors[0])
-    return [_entry(share, endings[share.subscription.id]) for share in shares]
+    return [(share, endings[share.subscription.id]) for share in shares]
 
 
 def _cut(shares: Sequence[Share], bench: Bench) -> dict[str, Entry | ImageryError]:
