@@ -18,6 +18,9 @@ _SECRETS = (
         r"\1***",
     ),
     (re.compile(r"(imk_[0-9a-f]{1,12})_[A-Za-z0-9_-]+"), r"\1_***"),
+    # Planet's keys, and the end of the URL that it calls for an order.
+    (re.compile(r"\bPLAK[0-9a-f]{16,}"), "PLAK***"),
+    (re.compile(r"(webhooks/planet/)[A-Za-z0-9_-]{16,}"), r"\1***"),
     (re.compile(r"(?<=://)[^/\s@'\"]+@"), "***@"),
     (
         re.compile(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from imagery.cli.app import app
 from imagery.cli.logs import StderrHandler
+from imagery.cli.redaction import redact
 from imagery.errors import SettingsInvalid
 from imagery.settings import Settings
 from imagery.wiring import build
@@ -85,6 +86,12 @@ def test_the_key_is_in_no_repr_and_not_shown_by_config(tmp_path: Path, monkeypat
     shown = CliRunner().invoke(app, ["config", "--json"])
 
     assert json.loads(shown.stdout)["planet_api_key"] == "***"
+
+
+def test_keys_are_taken_out_of_what_is_logged() -> None:
+    said = redact(f"POST https://x.test/webhooks/planet/{KEY} with PLAK0123456789abcdef0123456789abcdef")
+
+    assert said == "POST https://x.test/webhooks/planet/*** with PLAK***"
 
 
 @pytest.mark.parametrize(
