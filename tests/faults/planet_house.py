@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from starlette.responses import Response
 
 from imagery.api.app import create_app
@@ -140,9 +141,12 @@ def open_planet_house(
         imagery = closing.enter_context(
             build(everything, clock=clock, sleep=clock.sleep, workflow=impatient_workflow())
         )
+        address.app = create_app(imagery)
+        # FastAPI completes its routes at the first request, behind `catch_warnings`, which other threads undo for it;
+        # where warnings are errors that request would fail.
+        httpx.get(f"{url}/health", trust_env=False)
         worker = Worker(imagery=imagery)
         worker.start()
         closing.callback(worker.stop, drain=timedelta(seconds=2))
-        address.app = create_app(imagery)
         assert scenes.aoi is not None
         yield House(imagery=imagery, planet=planet, url=url, aoi=dict(scenes.aoi))
