@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import rasterio
@@ -21,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from imagery.model.codec import format_instant, parse_instant
+from imagery.raster.gdal import unwarned
 from imagery.sandbox.planet.account import Account
 from imagery.sandbox.planet.bodies import base_of, read_json
 from imagery.sandbox.planet.bundles import ITEM_TYPE, item_type_document
@@ -239,7 +241,9 @@ def _clear_percent(scene: PlanetScene, geometry: Mapping[str, Any]) -> int | Non
         return None
     with rasterio.open(udm2) as raster:
         outline = transform_geom("EPSG:4326", raster.crs, geometry)
-        inside = geometry_mask([outline], raster.shape, raster.transform, all_touched=True, invert=True)
+        inside = unwarned(
+            partial(geometry_mask, [outline], raster.shape, raster.transform, all_touched=True, invert=True)
+        )
         clear, unusable = raster.read(1), raster.read(8)
     seen = inside & ((unusable & 1) == 0)
     return round(100 * int((clear[seen] > 0).sum()) / int(seen.sum())) if seen.any() else None

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ from rasterio.windows import Window, from_bounds
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from imagery.raster.gdal import unwarned
 from imagery.sandbox.planet.bundles import ASSETS, BUNDLES, ITEM_TYPE
 from imagery.sandbox.planet.synthetic import percents
 from imagery.sandbox.planet.wishes import Wanted, Wish
@@ -121,7 +123,7 @@ def _clip(source: Path, target: Path, aoi: BaseGeometry | None, *, is_cog: bool,
         pixels, transform = raster.read(window=window), raster.window_transform(window)
         profile = {"crs": raster.crs, "transform": transform, "dtype": pixels.dtype, "nodata": raster.nodata}
     if outline is not None:
-        beyond = geometry_mask([outline], pixels.shape[1:], transform, all_touched=True)
+        beyond = unwarned(partial(geometry_mask, [outline], pixels.shape[1:], transform, all_touched=True))
         pixels[:, beyond] = 0
         if is_mask:
             pixels[7, beyond] = 1
