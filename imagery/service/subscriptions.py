@@ -181,7 +181,8 @@ class Subscriptions:
         if "processing" in changes or "assets" in changes or _asks_more(changed.filters, subscription.filters):
             self._check_options(changed)
         _refuse_empty_window(changed)
-        if changed.status is SubscriptionStatus.ENDED and not _is_over(changed, self.clock()):
+        if changed.status is SubscriptionStatus.ENDED and _goes_further(subscription, changed):
+            # Even where its new end is behind us: what lies before it is looked for, then the checker ends it again.
             changed = replace(changed, status=SubscriptionStatus.ACTIVE)
         if changed.status is not SubscriptionStatus.ENDED:
             changed = replace(changed, delete_at=None)
@@ -302,8 +303,8 @@ class Subscriptions:
             )
 
 
-def _is_over(subscription: Subscription, now: datetime) -> bool:
-    return subscription.end_at is not None and subscription.end_at < now
+def _goes_further(before: Subscription, after: Subscription) -> bool:
+    return before.end_at is not None and (after.end_at is None or after.end_at > before.end_at)
 
 
 def _refuse_empty_window(subscription: Subscription) -> None:
