@@ -12,11 +12,12 @@ from imagery.errors import StatusConflict, SubscriptionInvalid, SubscriptionUnkn
 from imagery.model.access import Caller
 from imagery.model.aoi import Aoi, parse_aoi
 from imagery.model.codec import to_dict
+from imagery.model.day import is_shown
 from imagery.model.event import Event, endpoint_of
 from imagery.model.identity import new_id
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
-from imagery.model.paging import Page
+from imagery.model.paging import Page, walk
 from imagery.model.processing import Processing
 from imagery.model.subscription import (
     Filters,
@@ -237,6 +238,13 @@ class Subscriptions:
         """How many acquisitions ended how."""
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
+
+    def images(self, caller: Caller, subscription_id: str) -> int:
+        """Items of ours that stand: tiles and processings of one acquisition come to one. Reads the whole ledger."""
+        self.get(caller, subscription_id)
+        query = OutcomeQuery(subscription_id=subscription_id, limit=500)
+        rows = walk(lambda cursor: self.ledger.find(replace(query, cursor=cursor)))
+        return len({(row.published_collection, row.published_item_id) for row in rows if is_shown(row)})
 
     def looks_of(self, subscription: Subscription) -> tuple[Look, ...]:
         """How far it has looked back: windows planned and done, newest first."""
