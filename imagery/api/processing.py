@@ -37,7 +37,8 @@ _Fraction = Annotated[
 ]
 CLEAR = (
     "Clear are, in a Sentinel-2 `scl`, classes 2, 4, 5, 6 (water) and 7; 3 is shadow; 8, 9 and 10 are cloud; 11 is "
-    "snow; 0 is no data; 1 and any other are unknown."
+    "snow; 0 is no data; 1 and any other are unknown. In a Landsat `qa_pixel` bit 0 is no data, 1 to 3 are cloud, 4 is "
+    "shadow, 5 snow, the rest clear. In a `udm2` cloud and haze are cloud, its other bands what they say."
 )
 _V = TypeVar("_V", Filters, Processing)
 
