@@ -85,7 +85,8 @@ class Ledger(Protocol):
         """Save, over what was there.
 
         A WAITING one replaces a final one only if its `source_updated_at` is later, or if another request
-        is to make what FAILED (a replay) or was skipped as INACTIVE (its subscription has been resumed).
+        is to make what FAILED (a replay), was skipped as INACTIVE (its subscription has been resumed) or was skipped
+        BY_FILTER (its subscription has others now).
         """
 
     def get(self, subscription_id: str, item_id: str) -> Outcome | None:

@@ -112,7 +112,11 @@ class SubscriptionBody(BaseModel):
     )
     assets: _Assets | None = None
     start_at: Instant | None = Field(default=None, description="First instant of acquisition wanted. null: now.")
-    end_at: Instant | None = Field(default=None, description="Last instant wanted. null: until it is deleted.")
+    end_at: Instant | None = Field(
+        default=None,
+        description="Last instant wanted; late arrivals are taken for a while after it, new processings are not, and "
+        "after the retention it is deleted with its imagery. null: until it is deleted.",
+    )
     filters: FiltersBody | None = None
     processing: ProcessingBody | None = None
     priority: Priority | None = Field(default=None, description="Of its updates. null: normal.")
@@ -157,7 +161,10 @@ class SubscriptionPatch(BaseModel):
         },
     )
 
-    end_at: Instant | None = None
+    end_at: Instant | None = Field(
+        default=None,
+        description="A later one than that which is over, or null, looks once more over the subscription's whole time.",
+    )
     assets: _Assets | None = None
     filters: FiltersBody | None = None
     processing: ProcessingBody | None = None

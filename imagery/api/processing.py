@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from imagery.model.processing import Index, Processing, Resampling
 from imagery.model.subscription import Filters
 from imagery.raster.formula import ALLOWED, MAX_LENGTH
+from imagery.raster.index import KNOWN
 from imagery.service.processing import (
+    FRACTION,
     MAX_BUFFER_M,
     MAX_INDICES,
     MAX_RESOLUTION_M,
@@ -22,11 +24,30 @@ from imagery.service.processing import (
 )
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _fraction(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"write {FRACTION}")
+    return value
+
+
+_Fraction = Annotated[
+    _Number, AfterValidator(_fraction), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+CLEAR = (
+    "Clear are, in a Sentinel-2 `scl`, classes 2, 4, 5, 6 (water) and 7; 3 is shadow; 8, 9 and 10 are cloud; 11 is "
+    "snow; 0 is no data; 1 and any other are unknown. In a Landsat `qa_pixel` bit 0 is no data, 1 to 3 are cloud, 4 is "
+    "shadow, 5 snow, the rest clear. In a `udm2` cloud and haze are cloud, its other bands what they say."
+)
 _V = TypeVar("_V", Filters, Processing)
 
 
 class FiltersBody(BaseModel):
-    """Which acquisitions are wanted; what is said of the AOI is counted in the quality band before anything is cut."""
+    """Which acquisitions are wanted; what is said of the AOI is counted in the quality band before anything is cut.
+
+    A filter acts on what comes. Once it is loosened, what filters skipped is judged again; what was delivered stays.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,12 +56,12 @@ class FiltersBody(BaseModel):
         description="Percent of what the acquisition shows of the AOI; of the scene (`eo:cloud_cover`) where there is "
         "no quality band. null: any.",
     )
-    min_clear_fraction: Annotated[_Number, Field(ge=0, le=1)] | None = Field(
+    min_clear_fraction: _Fraction | None = Field(
         default=None,
         description="Least fraction of the AOI's pixels that is shown and is clear: no cloud, shadow or snow, nothing "
-        "unknown. Needs a quality band. null: any.",
+        f"unknown. Needs a quality band. {CLEAR} null: any.",
     )
-    min_coverage: Annotated[_Number, Field(ge=0, le=1)] | None = Field(
+    min_coverage: _Fraction | None = Field(
         default=None, description="Least fraction of the AOI's pixels that is shown. null: any that shows some."
     )
 
@@ -66,12 +87,16 @@ class IndexBody(BaseModel):
     )
 
 
+_KNOWN = f"A known index, in capitals or not: {', '.join(sorted(KNOWN))}."
+
+
 def _written_out(value: object) -> object:
     """The name of a known index is short for what it is."""
     if not isinstance(value, str):
         return value
-    if not re.fullmatch(NAME, value):
-        raise ValueError("write the name of a known index, such as ndvi, or an object with name and formula")
+    if not re.fullmatch(NAME, value.lower()):
+        known = ", ".join(sorted(KNOWN))
+        raise ValueError(f"write the name of a known index ({known}), or an object with name and formula")
     return IndexBody.model_construct(name=value, formula="")
 
 
@@ -81,7 +106,7 @@ _IndexItem = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "A known index, such as `ndvi`."},
+                {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,31}$", "description": _KNOWN},
                 IndexBody.model_json_schema(),
             ]
         }
@@ -119,7 +144,9 @@ class ProcessingBody(BaseModel):
         default=None, description="Lay all assets on one grid of pixels this wide, metres. null: each on its own."
     )
     resampling: Resampling | None = Field(
-        default=None, description="Kernel by which they are laid on it; classes always go by nearest. null: nearest."
+        default=None,
+        description="Kernel by which they are laid on it; classes always go by nearest. Another than nearest needs "
+        "`resolution_m`. null: nearest.",
     )
     single_file: StrictBool | None = Field(
         default=None, description="Deliver the bands as one file, asset `bands`, instead of one each. null: false."

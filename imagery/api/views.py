@@ -150,9 +150,9 @@ class OutcomeView(BaseModel):
     )
     status: OutcomeStatus
     reason: SkipReason | None = Field(
-        description="When skipped: `cloudy`, `unclear` and `coverage` are your filters, `outside` means no data over "
-        "the AOI, `superseded` that another tile or processing of the acquisition is in the item instead, `inactive` "
-        "that the subscription was not active."
+        description="When skipped: `cloudy`, `unclear` and `coverage` are your filters as they were at `updated_at`, "
+        "`outside` means no data over the AOI, `superseded` that another tile or processing of the acquisition is in "
+        "the item instead, `inactive` that the subscription was not active."
     )
     error: str | None = Field(description="When failed.")
     explanation: str

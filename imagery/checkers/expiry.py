@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from imagery.errors import ImageryError
+import pystac
+
+from imagery.errors import ImageryError, ObjectUnknown
 from imagery.model.product import Product, ProductStatus
 from imagery.ports import Catalog, ObjectStore, ProductStore
 
@@ -17,7 +21,8 @@ BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Expiry:
-    """The item first, so that nobody finds one whose objects are gone; the product, which names them, last."""
+    """What leads to it first, then the item, so that nobody finds one whose objects are gone; the product, which names
+    them, last."""
 
     products: ProductStore
     objects: ObjectStore
@@ -58,11 +63,32 @@ class Expiry:
         standing = next((each for each in siblings if _key(each) == _key(product)), None)
         if standing is None or not _is_due(standing, now):
             return False
+        for other in siblings:
+            self._forget(standing, other)
         self.catalog.retract(standing.collection_id, [standing.item_id])
         if not any(_shares_objects(standing, other) for other in siblings if other != standing):
             self.objects.remove_prefix(standing.prefix)
         self.products.remove(standing)
         return True
+
+    def _forget(self, gone: Product, other: Product) -> None:
+        """No link leads from what came after it to what is no longer there: neither in the catalog nor in the store."""
+        published = None if other == gone else self.catalog.get(other.collection_id, other.item_id)
+        links = [link for link in published.links if not _leads_to(link.rel, link.target, gone)] if published else []
+        if published is None or len(links) == len(published.links):
+            return
+        key = f"{other.prefix}/item.json"
+        with suppress(ObjectUnknown, ValueError):
+            stored = json.loads(self.objects.get(key))
+            stored["links"] = [link for link in stored["links"] if not _leads_to(link["rel"], link["href"], gone)]
+            self.objects.put(key, json.dumps(stored).encode(), media_type=pystac.MediaType.GEOJSON)
+        # The catalog last: whoever is interrupted finds the link again.
+        published.links = links
+        self.catalog.publish([published])
+
+
+def _leads_to(rel: object, target: object, product: Product) -> bool:
+    return rel == "predecessor-version" and str(target).endswith(f"/{product.item_id}")
 
 
 def _key(product: Product) -> tuple[str, str, str]:

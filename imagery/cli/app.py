@@ -28,6 +28,7 @@ from imagery.cli.logs import set_up_logging
 from imagery.cli.serve import serve
 from imagery.cli.settings import config
 from imagery.cli.subscribe import create
+from imagery.cli.updating import update
 from imagery.cli.verify import verify
 from imagery.cli.webhooks import webhook
 
@@ -43,6 +44,7 @@ app.command()(demo)
 app.command()(serve)
 app.add_typer(keys.app, name="keys")
 subscriptions.app.command()(create)
+subscriptions.app.command()(update)
 subscriptions.app.command()(webhook)
 app.add_typer(subscriptions.app, name="subscriptions")
 app.command()(queue.requests)

@@ -13,7 +13,7 @@ import typer
 
 from imagery.cli.aoi_file import read_aoi
 from imagery.cli.group import report
-from imagery.cli.options import AsJson, parse_end, parse_list, parse_start
+from imagery.cli.options import AsJson, only_feature, parse_end, parse_list, parse_start
 from imagery.cli.printing import Printer, percent
 from imagery.cli.processing import (
     Harmonise,
@@ -49,7 +49,7 @@ def demo(
     provider: Annotated[Sandbox, typer.Option("--provider", help="Who is played here.")] = Sandbox.EARTH_SEARCH,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes; synthetic ones without.")] = None,
     aoi: Annotated[Path | None, typer.Option("--aoi", help="GeoJSON of the area; else one the scenes fill.")] = None,
-    feature: Annotated[str | None, typer.Option("--feature", help="Which one of its features: id or place.")] = None,
+    feature: Annotated[list[str] | None, typer.Option("--feature", help="Which of its features: id or place.")] = None,
     collection: Annotated[str | None, typer.Option("--collection", help="Else the one most scenes are of.")] = None,
     assets: Annotated[str | None, typer.Option("--assets", help="As red,nir; else all that every scene has.")] = None,
     start: Annotated[str | None, typer.Option("--start", help="First acquisition; else the first scene's.")] = None,
@@ -72,7 +72,7 @@ def demo(
 
     Run again with the same options it goes on where it was, even after a crash.
     """
-    if feature is not None and aoi is None:
+    if feature and aoi is None:
         raise InvalidInput("--feature names a feature of the file given with --aoi", field="--feature")
     from imagery.demo import Wishes, open_demo
     from imagery.demo.summary import summarise, to_document
@@ -81,7 +81,7 @@ def demo(
     wishes = Wishes(
         state_dir=state_dir,
         data=data,
-        aoi=read_aoi(aoi, feature=feature) if aoi else None,
+        aoi=read_aoi(aoi, feature=only_feature(feature)) if aoi else None,
         collection=collection,
         assets=parse_list(assets),
         start_at=parse_start(start),

@@ -33,6 +33,13 @@ def parse_list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
+def only_feature(names: list[str] | None) -> str | None:
+    """A subscription is of one area: several names are refused, and none passed over."""
+    if names and len(names) > 1:
+        raise typer.BadParameter("name one feature; each area is a subscription of its own", param_hint="--feature")
+    return names[0] if names else None
+
+
 def parse_labels(pairs: list[str] | None) -> dict[str, str]:
     """`["crop=maize"]` → `{"crop": "maize"}`."""
     labels: dict[str, str] = {}

@@ -12,10 +12,10 @@ MaxCloudCover = Annotated[
     float | None, typer.Option("--max-cloud-cover", min=0, max=100, help="Percent of what is shown of the area.")
 ]
 MinClear = Annotated[
-    float | None, typer.Option("--min-clear", min=0, max=1, help="Fraction of the area that is shown clear.")
+    float | None, typer.Option("--min-clear", help="Fraction of the area that is shown clear, as 0.7.")
 ]
 MinCoverage = Annotated[
-    float | None, typer.Option("--min-coverage", min=0, max=1, help="Fraction of the area that is shown.")
+    float | None, typer.Option("--min-coverage", help="Fraction of the area that is shown, as 0.9.")
 ]
 Mask = Annotated[bool, typer.Option("--mask", help="Make pixels that are not clear nodata.")]
 Harmonise = Annotated[bool, typer.Option("--harmonise", help="Take the offset off: number x scale is reflectance.")]
@@ -28,7 +28,9 @@ Indices = Annotated[
 Resolution = Annotated[
     float | None, typer.Option("--resolution", min=0.1, max=10_000, help="One grid of so wide pixels, metres.")
 ]
-Kernel = Annotated[Resampling, typer.Option("--resampling", help="Kernel onto that grid; classes go by nearest.")]
+Kernel = Annotated[
+    Resampling, typer.Option("--resampling", help="Kernel onto that grid (--resolution); classes go by nearest.")
+]
 SingleFile = Annotated[bool, typer.Option("--single-file", help="Bands as one file instead of one each.")]
 
 

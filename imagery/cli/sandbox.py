@@ -26,7 +26,9 @@ def sandbox() -> None:
 
 @app.command("earth-search")
 def earth_search(
-    data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes; synthetic ones without.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of scenes, read once, at start; synthetic ones without.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8081,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     fault: Annotated[
@@ -35,7 +37,7 @@ def earth_search(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve scenes as Earth Search does, until Ctrl-C.
+    """Serve scenes as Earth Search does, until Ctrl-C. What is put into the folder later is served after a new start.
 
     It can be told to misbehave, to see what the service makes of it. FAULT is 429, 500, 502, slow, truncated,
     wrong-length, corrupt-tiff, 403-expired, missing-asset, empty-page, duplicate-ids or whole-catalogue; KIND is root,

@@ -12,7 +12,7 @@ import typer
 from imagery.cli.aoi_file import read_aoi
 from imagery.cli.group import report
 from imagery.cli.house import open_house
-from imagery.cli.options import AsJson, DataDir, parse_end, parse_labels, parse_list, parse_start
+from imagery.cli.options import AsJson, DataDir, only_feature, parse_end, parse_labels, parse_list, parse_start
 from imagery.cli.printing import Printer
 from imagery.cli.processing import (
     AllTouched,
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from imagery.wiring import Imagery
 
 File = Annotated[Path, typer.Argument(help="The area, as GeoJSON.", metavar="FIELD.geojson")]
-Feature = Annotated[str | None, typer.Option("--feature", help="Which one, if the file holds several: id or place.")]
+Feature = Annotated[
+    list[str] | None, typer.Option("--feature", help="Which one, if the file holds several: id or place.")
+]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Follow it until nothing is waiting; work on it here if nobody does.")
 ]
@@ -79,7 +81,7 @@ def create(
     from imagery.service.subscriptions import NewSubscription
 
     new = NewSubscription(
-        aoi=read_aoi(file, feature=feature),
+        aoi=read_aoi(file, feature=only_feature(feature)),
         provider=provider,
         collection=collection,
         assets=parse_list(assets),

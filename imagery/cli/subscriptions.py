@@ -56,19 +56,29 @@ def list_subscriptions(
 
 @app.command()
 def show(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """One subscription, with how many acquisitions ended how."""
+    """One subscription: how many source items ended how, and to how many images they came."""
     with open_house(data_dir) as imagery:
         subscription = imagery.subscriptions.get(OPERATOR, subscription_id)
         counts = imagery.subscriptions.progress(OPERATOR, subscription_id)
+        images = imagery.subscriptions.images(OPERATOR, subscription_id)
         href = imagery.objects.href(subscription.prefix)
         looks = imagery.subscriptions.looks_of(subscription)
     done = sum(look.done_at is not None for look in looks)
     backfill = {"windows": len(looks), "done": done} if looks else None
     printer = Printer(as_json=as_json)
-    printer.document({**as_document(subscription), "outcomes": dict(counts), "backfill": backfill, "objects": href})
+    printer.document(
+        {
+            **as_document(subscription),
+            "outcomes": dict(counts),
+            "images": images,
+            "backfill": backfill,
+            "objects": href,
+        }
+    )
     looked_back = f"{done} of {len(looks)} windows" if looks else None
     printer.pairs({**facts(subscription), "looked back": looked_back, "objects": href})
-    printer.line(", ".join(f"{number} {status}" for status, number in counts.items()))
+    acquisitions = ", ".join(f"{number} {status}" for status, number in counts.items())
+    printer.line(f"source items: {acquisitions}; images: {images}")
 
 
 @app.command()
@@ -78,7 +88,9 @@ def ledger(
     status: Annotated[OutcomeStatus | None, typer.Option("--status", help="Only rows that stand so.")] = None,
     days: Annotated[bool, typer.Option("--days", help="Day by day, those without an acquisition too.")] = False,
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First of the days.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last; else today.")] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last; else today, or the subscription's end.")
+    ] = None,
     limit: Limit = 1000,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -95,11 +107,11 @@ def ledger(
     printer = Printer(as_json=as_json)
     printer.document({"outcomes": [to_dict(outcome) for outcome in found]})
     printer.table(
-        ("acquired", "item", "status", "reason", "coverage", "clear", "explanation"),
+        ("acquired", "item", "status", "reason", "coverage", "clear", "cloud", "explanation"),
         [
             (
                 *(o.acquired_at, o.item_id, o.status, _reason(o)),
-                *(percent(o.numbers.get("coverage")), percent(o.numbers.get("clear")), o.explanation),
+                *(percent(o.numbers.get("coverage")), percent(o.numbers.get("clear")), _cloud(o), o.explanation),
             )
             for o in found
         ],
@@ -136,6 +148,9 @@ def restore(subscription_id: Id, data_dir: DataDir = None, as_json: AsJson = Fal
 def as_document(subscription: Subscription, *, with_secret: bool = False) -> dict[str, Any]:
     """It as JSON; its webhook's secret only where that was made just now."""
     document = to_dict(subscription)
+    # As over HTTP: the area is GeoJSON, and what was reckoned of it stands beside it.
+    area = document.pop("aoi")
+    document = {**document, "aoi": area.pop("geometry"), **area}
     webhook = subscription.webhook
     if webhook is not None:
         disabled_at = document["webhook"]["disabled_at"]
@@ -204,6 +219,12 @@ def _changed(subscription: Subscription, as_json: bool) -> None:
     printer.document(as_document(subscription))
     until = f"; it goes at {subscription.delete_at:%Y-%m-%d %H:%M} UTC" if subscription.delete_at else ""
     printer.line(f"{subscription.id} is {subscription.status}{until}")
+
+
+def _cloud(outcome: Outcome) -> str:
+    """As `max_cloud_cover` sees it, which is percent already."""
+    cover = outcome.numbers.get("cloud_cover")
+    return "-" if cover is None else f"{cover:.1f} %"
 
 
 def _reason(outcome: Outcome) -> Any:

@@ -20,7 +20,7 @@ from imagery.items.lineage import lineage_of, options_of
 from imagery.items.links import kept_links, source_links
 from imagery.items.measured import measured
 from imagery.items.names import product_name, published_item_id
-from imagery.items.offset import corrected_flag
+from imagery.items.offset import with_true_flag
 from imagery.items.properties import common_properties, is_sentinel_2
 from imagery.items.versions import sibling_link, version_of
 from imagery.model.processing import Processing
@@ -110,7 +110,7 @@ def _seen(
     sources: Sequence[pystac.Item], assets: Sequence[CutAsset], quality: Quality | None, coverage: float
 ) -> dict[str, Any]:
     kept = common_properties([one.properties for one in sources])
-    return {**measured(kept, quality, coverage), **corrected_flag(kept, assets)}
+    return measured(with_true_flag(kept, assets), quality, coverage)
 
 
 def _ours(

@@ -14,17 +14,21 @@ _FIRST_WITH_OFFSET = "04.00"
 """Processing baseline; before it there is no offset to be applied."""
 
 
-def corrected_flag(kept: Mapping[str, Any], assets: Sequence[CutAsset]) -> dict[str, bool]:
-    """The flag as it is true of the files we wrote; empty where the source has none, or our assets do not tell.
+def with_true_flag(kept: Mapping[str, Any], assets: Sequence[CutAsset]) -> dict[str, Any]:
+    """`kept` with the flag as it is true of the files we wrote; left out where it is true of some of them only.
 
-    The source's is sometimes wrong, and taking the offset off makes a true `false` wrong as well.
+    The source's is sometimes wrong, and taking the offset off makes a true `false` wrong as well. It stays as it is
+    before there was an offset, and where our assets do not tell. Of a baseline that is not kept (it was spelled
+    otherwise, or nobody told it) our own offsets tell enough.
     """
     offsets = set(_offsets(assets))
-    if FLAG not in kept or str(kept.get("s2:processing_baseline", "")) < _FIRST_WITH_OFFSET or not offsets:
-        return {}
-    if all(offset == 0 for offset in offsets):
-        return {FLAG: True}
-    return {FLAG: False} if all(offset < 0 for offset in offsets) else {}
+    if FLAG not in kept or not offsets:
+        return dict(kept)
+    if str(kept.get("s2:processing_baseline", _FIRST_WITH_OFFSET)) < _FIRST_WITH_OFFSET:
+        return dict(kept)
+    if 0 in offsets and len(offsets) > 1:
+        return {name: value for name, value in kept.items() if name != FLAG}
+    return {**kept, FLAG: 0 in offsets}
 
 
 def _offsets(assets: Sequence[CutAsset]) -> Iterator[float]:

@@ -36,6 +36,10 @@ class SkipReason(StrEnum):
     """The subscription was paused, ended or deleted before the work began."""
 
 
+BY_FILTER = frozenset({SkipReason.CLOUDY, SkipReason.COVERAGE, SkipReason.UNCLEAR})
+"""Skipped as the subscription's filters were at the time: with others it might be delivered."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """One row a (subscription, source item)."""

@@ -44,6 +44,9 @@ class Product:
     digest: str = ""
     """SHA-256 over its assets: of the same sources and the same digest, two are one. Empty: not known."""
 
+    recipe: str = ""
+    """SHA-256 over what shapes its pixels besides them: the assets and the processing asked for. Empty: not known."""
+
     version: int = 1
     """Counts the states of the acquisition that were published."""
 
@@ -55,6 +58,10 @@ class Product:
     """When a superseded one is removed."""
 
     updated_at: datetime
+
+    def is_made_as(self, recipe: str) -> bool:
+        """Whether it was made to this recipe, or may have been, where that is not known."""
+        return not recipe or self.recipe in ("", recipe)
 
     def knows_all_of(self, other: Product) -> bool:
         """Whether it was made in knowledge of every state of every source that the other was."""

@@ -91,11 +91,12 @@ class Request:
         window: Window,
         subscription_id: str,
         now: datetime,
+        occasion: str = "",
     ) -> Request:
-        """Look for everything acquired in a window over one subscription's AOI."""
+        """Look for everything acquired in a window over one subscription's AOI; another `occasion` is another look."""
         span = (format_instant(window.start_at), format_instant(window.end_at))
         return cls(
-            id=_name("window", provider, collection, subscription_id, *span),
+            id=_name("window", provider, collection, subscription_id, *span, *((occasion,) if occasion else ())),
             kind=kind,
             priority=priority,
             provider=provider,

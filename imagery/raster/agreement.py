@@ -8,6 +8,7 @@ from typing import Any
 
 import pystac
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
@@ -15,6 +16,9 @@ from imagery.raster.multihash import parse_multihash
 
 TOLERANCE = 1e-9
 """Of numbers that went through JSON."""
+
+LEFT_OUT = ": left out"
+"""In what is said of the numbers of a file that has other bands than are spoken of."""
 
 
 def disagreements(body: bytes, asset: pystac.Asset) -> list[str]:
@@ -54,12 +58,31 @@ def _of_open(src: Any, said: dict[str, Any]) -> Iterator[str]:
         yield f"is in another reference system than its item says ({code})"
     if not _is_same(src.nodata, said.get("nodata")):
         yield f"declares nodata {src.nodata}, its item says {said.get('nodata')}"
-    scale, offset = said.get("raster:scale", 1.0), said.get("raster:offset", 0.0)
-    # A file that says nothing of a scale leaves the word to its item; one that says something must say the same.
-    for own_scale, own_offset in zip(src.scales, src.offsets, strict=True):
-        silent = (own_scale, own_offset) == (1.0, 0.0)
-        if "raster:scale" in said and not silent and not _are_close([own_scale, own_offset], [scale, offset]):
-            yield f"has scale {own_scale} and offset {own_offset}, its item says {scale} and {offset}"
+    data_type = said.get("data_type")
+    if data_type is not None and any(dtype != data_type for dtype in src.dtypes):
+        yield f"holds {src.dtypes[0]}, its item says {data_type}"
+    yield from _of_numbers(src, said)
+
+
+def _of_numbers(src: Any, said: dict[str, Any]) -> Iterator[str]:
+    """One sentence at most."""
+    of_bands = said.get("bands")
+    bands = of_bands if isinstance(of_bands, list) and len(of_bands) == src.count else [{}] * src.count
+    for own_scale, own_offset, meaning, band in zip(src.scales, src.offsets, src.colorinterp, bands, strict=True):
+        words = {name: band.get(name, said.get(name)) for name in ("raster:scale", "raster:offset")}
+        # A file that says nothing of a scale leaves the word to its item; one that says something must say the same.
+        if (own_scale, own_offset) == (1.0, 0.0) or meaning == ColorInterp.alpha:
+            continue
+        scale, offset = words["raster:scale"], words["raster:offset"]
+        if scale is None and offset is None:
+            # Where nobody knew what the numbers mean, the source file's own tags came along unheard.
+            if "imagery:radiometry" in said and LEFT_OUT not in said["imagery:radiometry"]:
+                yield f"has scale {own_scale} and offset {own_offset}, its item says nothing of either"
+                return
+            continue
+        told = [1.0 if scale is None else scale, 0.0 if offset is None else offset]
+        if not _are_close([own_scale, own_offset], told):
+            yield f"has scale {own_scale} and offset {own_offset}, its item says {told[0]} and {told[1]}"
             return
 
 

@@ -21,7 +21,7 @@ from shapely.geometry import box, shape
 from imagery.raster.buffer import buffered
 from imagery.raster.gdal import unwarned
 
-__all__ = ["Geometry", "buffered", "pixels_beyond", "pixels_of", "to_crs", "window_of"]
+__all__ = ["Geometry", "buffered", "longest_way", "pixels_beyond", "pixels_of", "to_crs", "window_of"]
 
 Geometry = Mapping[str, Any]
 """GeoJSON Polygon or MultiPolygon in EPSG:4326."""
@@ -48,15 +48,26 @@ def window_of(grid: Any, aoi: Geometry) -> Any | None:
     return window if window.width >= 1 and window.height >= 1 else None
 
 
+def longest_way(geometry: Geometry) -> float:
+    """How far one line can run within an AOI at most, in units of the side of a square of the AOI's size."""
+    outline = shape(geometry)
+    shrunk = math.cos(math.radians((outline.bounds[1] + outline.bounds[3]) / 2))
+    flat = transform_shape(outline, lambda places: places * np.array([shrunk, 1.0]))
+    if not flat.area > 0:
+        return 1.0
+    left, bottom, right, top = flat.bounds
+    return float(min(flat.length / 2, math.hypot(right - left, top - bottom)) / math.sqrt(flat.area))
+
+
 def pixels_of(grid: Any, aoi: Geometry, window: Any, *, all_touched: bool) -> tuple[Any, NDArray[np.bool_], bool]:
     """(window, its pixels that are the AOI's, whether by touch), of the `window` that `window_of` gave.
 
-    Shape (height, width): those whose centre is in the AOI, else those it touches; with `all_touched` those it touches
-    at once, and the window holds every one of them.
+    Shape (height, width): those whose centre is in the AOI; those it touches when it holds no centre at all, were the
+    grid to go on without end; with `all_touched` those it touches at once, and the window holds every one of them.
     """
     if not all_touched:
         inside = _mask(aoi, grid, window, all_touched=False)
-        if inside.any():
+        if inside.any() or _holds_one_beyond(grid, aoi):
             return window, inside, False
         return window, _mask(aoi, grid, window, all_touched=True), True
     # An edge that runs along a pixel's touches the next one as well, by GDAL's word: that one may be off the window.
@@ -99,6 +110,16 @@ def pixels_beyond(grid: Any, aoi: Geometry, *, all_touched: bool, tiny: bool) ->
         )
     )
     return int(np.count_nonzero(counted)) - int(np.count_nonzero(counted[rows, columns]))
+
+
+def _holds_one_beyond(grid: Any, aoi: Geometry) -> bool:
+    """Whether an AOI that holds no centre on the raster holds one beyond it, were the grid to go on."""
+    endless = geometry_window(grid, [aoi], boundless=True)
+    if _holds(Window(0, 0, grid.width, grid.height), endless):
+        return False  # it would have been found
+    if endless.width * endless.height > COUNTED_CELLS:
+        return _estimated_beyond(grid, aoi, all_touched=False) > 0
+    return bool(_mask(aoi, grid, endless, all_touched=False).any())
 
 
 def _mask(aoi: Geometry, grid: Any, window: Any, *, all_touched: bool) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from imagery.errors import RasterError, RasterUnavailable
 from imagery.raster.area import Geometry, to_crs, window_of
 from imagery.raster.blocks import count_window
 from imagery.raster.gdal import open_raster, shown, translated
-from imagery.raster.grid import grid_of, own_grid, read_onto, source_window
+from imagery.raster.grid import Grid, grid_of, own_grid, read_onto, source_window
 from imagery.raster.pixels import (
     Place,
     hidden_in,
@@ -29,7 +29,7 @@ from imagery.raster.pixels import (
     refuse_unusable,
     valid_in,
 )
-from imagery.raster.reading import Reading
+from imagery.raster.reading import Clearing, Reading
 
 MAX_UNAVAILABLE = 3
 """AOIs of one asset that may fail for the network, one after another, before the rest are not tried any more."""
@@ -201,12 +201,20 @@ def clip_open(src: Any, geometry: Geometry, *, href: str, reading: Reading, keep
         if under is None:
             return None
         refuse_too_large(under, bands=src.count, max_pixels=reading.max_pixels, href=href)
-        pixels = read_onto(src, place.grid, nodata=fill if declared else None, resampling=reading.resampling)
+        with cleared(src, place.grid, reading.clearing, href=href, nodata=reading.nodata) as clear:
+            pixels = read_onto(clear, place.grid, nodata=fill if declared else None, resampling=reading.resampling)
     bytes_read = count_window(src, under)
     valid = valid_in(hidden_in(pixels, fill if declared and src.nodata is None else None), src.colorinterp)
     if not keep_empty and not (valid & place.inside).any():
         return None
     return clip_of(src, pixels, place=place, valid=valid, nodata=fill, nodata_declared=declared, bytes_read=bytes_read)
+
+
+def cleared(
+    src: Any, target: Grid, clearing: Clearing | None, *, href: str, nodata: float | None
+) -> AbstractContextManager[Any]:
+    """The source, or what is left of it when what is not clear is hidden."""
+    return nullcontext(src) if clearing is None else clearing.cleared(src, target, href=href, nodata=nodata)
 
 
 def clip_of(

@@ -20,6 +20,9 @@ from imagery.errors import RasterUnreadable
 from imagery.model.processing import Resampling
 from imagery.raster.gdal import shown
 
+_CUBIC_REACH = 2.0
+"""Pixels of the coarser grid; no kernel reaches further."""
+
 ALIGNED = 1e-6
 """Pixels by which two grids may be apart and be one."""
 
@@ -133,6 +136,17 @@ def read_onto(src: Any, target: Grid, *, nodata: float | None, resampling: Resam
         **_scale(src, target),
     ) as warped:
         return warped.read(indexes=src.indexes, masked=True)
+
+
+def reach_of(src: Any, target: Grid, under: Any) -> float:
+    """How many of the source's pixels a kernel reaches at most around a pixel of the target; `under`: source_window."""
+    ours, theirs = target.transform, src.transform
+    coarser = max(1.0, under.width / target.width, under.height / target.height)
+    if src.crs == target.crs or (src.crs.is_projected and src.crs.linear_units == target.crs.linear_units):
+        across = math.hypot(ours.a, ours.d) / math.hypot(theirs.a, theirs.d)
+        down = math.hypot(ours.b, ours.e) / math.hypot(theirs.b, theirs.e)
+        coarser = max(coarser, across, down)
+    return float(_CUBIC_REACH * coarser)
 
 
 def _scale(src: Any, target: Grid) -> dict[str, str]:

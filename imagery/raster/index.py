@@ -69,7 +69,7 @@ def compute(
 
     `bands` gives for every name of the formula a clip and the band in it, from 1. A name whose radiometry is None, or
     says nothing of the band, goes by the scale and offset of the clip's file, which are 1 and 0 where it has none. A
-    result beyond ±3.2767 is stored as that, and the description counts such pixels.
+    result beyond ±3.2767 does not fit and is nodata too; the description counts such pixels.
 
     A band coarser than the finest is to be read with `all_touched`, or the AOI's edge is nodata where the centre of the
     coarse pixel lies outside. Raises FormulaInvalid where a name has no band, RasterError where projections differ.
@@ -82,11 +82,11 @@ def compute(
     inputs = {name: _input(*found, radiometry.get(name), finest) for name, found in used.items()}
     shown: NDArray[np.bool_] = np.logical_and.reduce([finest.inside, *(one.shown for one in inputs.values())])
     data = np.full((1, *finest.inside.shape), INDEX_NODATA, dtype=np.int16)
-    clamped = 0
+    beyond = 0
     for start in range(0, data.shape[1], _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        clamped += _fill(data[0, rows], formula, inputs, rows, shown[rows])
-    return _as_clip(data, finest, shown, _description(formula, clamped))
+        beyond += _fill(data[0, rows], formula, inputs, rows, shown[rows])
+    return _as_clip(data, finest, shown, _description(formula, beyond))
 
 
 def _input(clip: Clip, number: int, radiometry: Radiometry | None, finest: Clip) -> _Input:
@@ -115,14 +115,15 @@ def _fill(
     }
     numbers = np.rint(formula.evaluate(values) / INDEX_SCALE)
     finite = np.isfinite(numbers)
-    kept = np.clip(np.where(finite, numbers, 0), -_MOST, _MOST)
-    stored[shown] = np.where(finite, kept, INDEX_NODATA).astype(np.int16)
-    return int(np.count_nonzero(finite & (kept != numbers)))
+    # At the bound a number would look like any other; no data says that nothing is known.
+    fits = finite & (np.abs(numbers) <= _MOST)
+    stored[shown] = np.where(fits, numbers, INDEX_NODATA).astype(np.int16)
+    return int(np.count_nonzero(finite & ~fits))
 
 
-def _description(formula: Formula, clamped: int) -> str:
-    beyond = f"; {clamped} pixels beyond ±{_MOST * INDEX_SCALE:.4f} are stored as that" if clamped else ""
-    return f"{formula.text}{beyond}"
+def _description(formula: Formula, beyond: int) -> str:
+    left_out = f"; {beyond} pixels beyond ±{_MOST * INDEX_SCALE:.4f} are nodata: scale the formula" if beyond else ""
+    return f"{formula.text}{left_out}"
 
 
 def _as_clip(data: NDArray[np.int16], finest: Clip, shown: NDArray[np.bool_], description: str) -> Clip:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from imagery.errors import RasterUnavailable, RasterUnreadable
 from imagery.model.processing import Resampling
 from imagery.raster.area import Geometry
 from imagery.raster.blocks import count_window
-from imagery.raster.clip import Clip, clip_of
+from imagery.raster.clip import Clip, cleared, clip_of
 from imagery.raster.gdal import open_raster, shown, translated, unwarned
 from imagery.raster.grid import ALIGNED, Grid, grid_of, is_aligned, read_onto, source_window
 from imagery.raster.pixels import (
@@ -37,7 +38,7 @@ from imagery.raster.pixels import (
     refuse_unusable,
     valid_in,
 )
-from imagery.raster.reading import Reading
+from imagery.raster.reading import Clearing, Reading
 
 Source = tuple[str, float | None]
 """(href, what stands for no data where the file declares nothing)."""
@@ -49,6 +50,12 @@ class _Tile:
     href: str
     fill: int | float
     declared: bool
+    clearing: Clearing | None = None
+
+    def cleared(self, grid: Grid) -> AbstractContextManager[Any]:
+        """Its pixels without those that are not clear, where it is laid anew."""
+        nodata = float(self.fill) if self.declared else None
+        return cleared(self.src, grid, self.clearing, href=self.href, nodata=nodata)
 
     def says_as(self, other: _Tile) -> bool:
         """Whether both have one value for no data."""
@@ -88,20 +95,27 @@ class _Canvas:
         return not self.hidden[:, self.place.inside].any()
 
 
-def mosaic(sources: Sequence[Source], geometry: Geometry, *, reading: Reading, keep_empty: bool = False) -> Clip | None:
+def mosaic(
+    sources: Sequence[Source],
+    geometry: Geometry,
+    *,
+    reading: Reading,
+    keep_empty: bool = False,
+    clearings: Sequence[Clearing] = (),
+) -> Clip | None:
     """The AOI's pixels of all the tiles on the first one's grid: the first on top, its holes filled by the next.
 
     Laid by `rasterio.merge`; tiles of another CRS or pixel size are laid anew with `reading.resampling`. A tile is read
     only if the ones before have left a hole in the AOI. Scale, offset and names are the first one's: the tiles are
-    taken to be of one acquisition and one processing. `keep_empty` as in `clip_each`; what failed for the network is
-    tried once more.
+    taken to be of one acquisition and one processing. `clearings` hide what is not clear, one a source or none at all,
+    in those that are laid anew. `keep_empty` as in `clip_each`; what failed for the network is tried once more.
 
     Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable, RasterUnreadable (also for tiles that
     differ in bands or pixel type).
     """
     if not sources:
         return None
-    attempt = partial(_mosaic, sources, geometry, reading=reading, keep_empty=keep_empty)
+    attempt = partial(_mosaic, sources, geometry, reading=reading, keep_empty=keep_empty, clearings=clearings)
     try:
         return attempt()
     except RasterUnavailable:
@@ -109,9 +123,19 @@ def mosaic(sources: Sequence[Source], geometry: Geometry, *, reading: Reading, k
         return attempt()
 
 
-def _mosaic(sources: Sequence[Source], geometry: Geometry, *, reading: Reading, keep_empty: bool) -> Clip | None:
+def _mosaic(
+    sources: Sequence[Source],
+    geometry: Geometry,
+    *,
+    reading: Reading,
+    keep_empty: bool,
+    clearings: Sequence[Clearing],
+) -> Clip | None:
     with ExitStack() as stack:
-        tiles = [_tile(stack.enter_context(open_raster(href)), href, nodata, reading) for href, nodata in sources]
+        tiles = [
+            _tile(stack.enter_context(open_raster(href)), href, nodata, reading, clearing)
+            for (href, nodata), clearing in zip_longest(sources, clearings)
+        ]
         first = tiles[0]
         _refuse_unlike(tiles)
         grid = _grid_over(tiles, grid_of(first.src, reading.resolution_m, href=first.href))
@@ -143,10 +167,10 @@ def _mosaic(sources: Sequence[Source], geometry: Geometry, *, reading: Reading, 
         )
 
 
-def _tile(src: Any, href: str, nodata: float | None, reading: Reading) -> _Tile:
+def _tile(src: Any, href: str, nodata: float | None, reading: Reading, clearing: Clearing | None) -> _Tile:
     refuse_unusable(src, href)
     fill, declared = nodata_of(src, reading.nodata if nodata is None else nodata)
-    return _Tile(src=src, href=href, fill=fill, declared=declared)
+    return _Tile(src=src, href=href, fill=fill, declared=declared, clearing=clearing)
 
 
 def _refuse_unlike(tiles: Sequence[_Tile]) -> None:
@@ -187,7 +211,8 @@ def _lay(tile: _Tile, canvas: _Canvas, resampling: Resampling) -> None:
     grid = canvas.place.grid
     if not tile.lies_on(grid):
         nodata = tile.fill if tile.declared else None
-        pixels = read_onto(tile.src, grid, nodata=nodata, resampling=resampling)
+        with tile.cleared(grid) as src:
+            pixels = read_onto(src, grid, nodata=nodata, resampling=resampling)
         if resampling is Resampling.AVERAGE:
             pixels[:, _beyond(tile, grid)] = np.ma.masked
         canvas.lay(pixels, tile)
@@ -198,15 +223,16 @@ def _lay(tile: _Tile, canvas: _Canvas, resampling: Resampling) -> None:
     def lay(_data: Any, pixels: Any, *_masks: Any, roff: int, coff: int, **_other: Any) -> None:
         canvas.lay(pixels, tile, row=roff, column=coff)
 
-    kernel = Resampling.NEAREST if is_aligned(tile.src, grid) else resampling
-    merge(
-        [tile.src],
-        bounds=array_bounds(grid.height, grid.width, grid.transform),
-        res=(grid.transform.a, -grid.transform.e),
-        nodata=tile.fill,
-        resampling=Kernel[kernel.value],
-        method=lay,
-    )
+    aligned = is_aligned(tile.src, grid)
+    with nullcontext(tile.src) if aligned else tile.cleared(grid) as src:
+        merge(
+            [src],
+            bounds=array_bounds(grid.height, grid.width, grid.transform),
+            res=(grid.transform.a, -grid.transform.e),
+            nodata=tile.fill,
+            resampling=Kernel[(Resampling.NEAREST if aligned else resampling).value],
+            method=lay,
+        )
 
 
 def _reaches(src: Any, grid: Grid) -> bool:

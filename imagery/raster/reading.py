@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from imagery.model.processing import Resampling
+
+
+class Clearing(Protocol):
+    """Hides what is not clear in a source from the kernels that lay it on another grid. Hashable."""
+
+    def cleared(self, src: Any, target: Any, *, href: str, nodata: float | None) -> AbstractContextManager[Any]:
+        """An open dataset on the source's own grid, which has no data where it is not clear, near to the `target` Grid.
+
+        `href` and `nodata` are the source's. Raises RasterError.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,3 +38,6 @@ class Reading:
 
     resampling: Resampling = Resampling.NEAREST
     """Onto that grid, or onto another raster's. Of classes (SCL and its like) the caller must ask for nearest."""
+
+    clearing: Clearing | None = None
+    """Of what is to be masked, when it is laid on another grid. None: nothing is hidden."""

@@ -100,6 +100,29 @@ def read_checked(
     yield from read(str(path))
 
 
+def read_all_checked(
+    assets: Sequence[pystac.Asset], geometries: Sequence[Geometry], folder: Path, read: Callable[[Sequence[str]], T]
+) -> T:
+    """As `read_checked` of several assets at once; `read` is given where to read each from."""
+    hrefs = [checked_href(asset, geometries, folder) for asset in assets]
+    try:
+        return read(hrefs)
+    except RangesUnsupported:
+        return read([_without_ranges(href, asset, folder) for href, asset in zip(hrefs, assets, strict=True)])
+
+
+def _without_ranges(href: str, asset: pystac.Asset, folder: Path) -> str:
+    """The href itself, or a whole copy where its server gives no parts."""
+    try:
+        with open_raster(href):
+            return href
+    except RangesUnsupported:
+        if not _is_fetchable(href):
+            raise
+    checksum = asset.extra_fields.get("file:checksum")
+    return str(fetch_whole(href, folder, checksum=checksum, size=_size(asset), max_bytes=MAX_UNASKED_BYTES))
+
+
 def whole_file_wanted(src: Any, windows: Sequence[Any]) -> bool:
     """Whether these windows of an open dataset together touch nearly every block of it."""
     height, width = src.block_shapes[0]

@@ -11,7 +11,7 @@ import pystac
 
 from imagery.errors import CollectionUnknown, ProviderError, ProviderUnknown, SubscriptionInvalid
 from imagery.ports import Clock, Provider
-from imagery.service.specimen import specimen_of
+from imagery.service.specimen import is_raster, specimen_of
 
 FRESH_FOR = timedelta(hours=1)
 SILENT_FOR = timedelta(minutes=1)
@@ -51,13 +51,15 @@ class CollectionDirectory:
                 "a thumbnail is made of every clip; leave it out", field=f"/assets/{assets.index('thumbnail')}"
             )
         specimen = self.specimen(provider=provider, collection=collection)
-        offered = None if specimen is None else frozenset(specimen.assets)
+        offered = None if specimen is None else frozenset(key for key in specimen.assets if is_raster(specimen, key))
         if not assets:
             return self._usual(collection, offered)
         unknown = [key for key in assets if offered is not None and key not in offered]
         if unknown:
+            is_other = specimen is not None and unknown[0] in specimen.assets
             raise SubscriptionInvalid(
-                f"collection {collection} has no asset {unknown[0]!r}; it has: {', '.join(sorted(offered or ()))}",
+                f"collection {collection} has {'no pixels in' if is_other else 'no asset'} {unknown[0]!r}; "
+                f"it has: {', '.join(sorted(offered or ()))}",
                 field=f"/assets/{assets.index(unknown[0])}",
             )
         return assets

@@ -11,7 +11,7 @@ from imagery.errors import InvalidInput
 from imagery.model.access import Caller
 from imagery.model.day import Day, DayStatus, is_shown
 from imagery.model.look import Look
-from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
+from imagery.model.outcome import BY_FILTER, Outcome, OutcomeQuery, OutcomeStatus
 from imagery.model.paging import walk
 from imagery.model.subscription import Subscription, SubscriptionStatus
 from imagery.ports import Clock
@@ -34,17 +34,17 @@ class Days:
     def find(
         self, caller: Caller, subscription_id: str, *, first: date | None = None, last: date | None = None
     ) -> tuple[Day, ...]:
-        """Every day of the range, newest first; without a range the last thirty. Raises SubscriptionUnknown.
+        """Every day of the range, newest first; without a range the last thirty, of one that is over before its end.
 
-        Raises InvalidInput for a range that ends before it begins, or is longer than MAX_DAYS.
+        Raises SubscriptionUnknown; InvalidInput for a range that ends before it begins, or is longer than MAX_DAYS.
         """
-        last = last or (first + min((USUAL_DAYS - 1) * _DAY, date.max - first) if first else self.clock().date())
+        subscription = self.subscriptions.get(caller, subscription_id)
+        last = last or (first + min((USUAL_DAYS - 1) * _DAY, date.max - first) if first else self._newest(subscription))
         first = first or last - min((USUAL_DAYS - 1) * _DAY, last - date.min)
         if last < first:
             raise InvalidInput(f"the range ends ({last}) before it begins ({first})", field="/to")
         if (last - first).days >= MAX_DAYS:
             raise InvalidInput(f"a range holds at most {MAX_DAYS} days; ask for them piece by piece", field="/from")
-        subscription = self.subscriptions.get(caller, subscription_id)
         account = _Account(
             subscription=subscription,
             looks=self.subscriptions.lookback.looks.of(subscription_id),
@@ -57,6 +57,10 @@ class Days:
     def get(self, caller: Caller, subscription_id: str, day: date) -> Day:
         """One day. Raises SubscriptionUnknown."""
         return self.find(caller, subscription_id, first=day, last=day)[0]
+
+    def _newest(self, subscription: Subscription) -> date:
+        today = self.clock().date()
+        return today if subscription.end_at is None else min(today, subscription.end_at.date())
 
     def _rows(self, caller: Caller, subscription_id: str, first: date, last: date) -> dict[date, list[Outcome]]:
         query = OutcomeQuery(
@@ -124,9 +128,11 @@ class _Account:
 
 def _how(outcome: Outcome) -> str:
     said = outcome.explanation.rstrip(".")
+    # They may have changed since.
+    then = f" by the filters of {outcome.updated_at:%Y-%m-%d}" if outcome.reason in BY_FILTER else ""
     return {
         OutcomeStatus.DELIVERED: f"{outcome.item_id} was {said or 'delivered'}",
-        OutcomeStatus.SKIPPED: f"{outcome.item_id} was skipped: {said or outcome.reason}",
+        OutcomeStatus.SKIPPED: f"{outcome.item_id} was skipped{then}: {said or outcome.reason}",
         OutcomeStatus.WAITING: f"{outcome.item_id} is waiting: {said or 'its turn has not come'}",
         OutcomeStatus.FAILED: f"{outcome.item_id} failed: {outcome.error}: {said}",
     }[outcome.status]

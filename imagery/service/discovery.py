@@ -12,7 +12,7 @@ import pystac
 from imagery.errors import ImageryError
 from imagery.items.acquisition import acquisition_of_item
 from imagery.model.codec import format_instant
-from imagery.model.outcome import Outcome, OutcomeStatus, SkipReason
+from imagery.model.outcome import BY_FILTER, Outcome, OutcomeStatus, SkipReason
 from imagery.model.request import Request, RequestKind
 from imagery.model.search import Search
 from imagery.model.subscription import Priority, Subscription
@@ -34,6 +34,9 @@ _RANKS = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
 IsLost = Callable[[Outcome], bool]
 """Whether the work a WAITING row waits for will never be done."""
+
+IsPast = Callable[[Outcome], bool]
+"""Whether a row was skipped by filters that may have changed since."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +73,16 @@ class Asker:
         kind: RequestKind,
         now: datetime,
         is_lost: IsLost | None = None,
+        is_past: IsPast | None = None,
         also: Callable[[], None] | None = None,
     ) -> int:
         """Ask for what its takers have not had; gives the number of (item, subscription) pairs asked for.
 
         `also` is done in the last transaction. An interrupted call can be repeated: what was asked for stays so.
         """
-        asking = _Asking(asker=self, provider=provider, collection=collection, kind=kind, now=now, is_lost=is_lost)
+        asking = _Asking(
+            asker=self, provider=provider, collection=collection, kind=kind, now=now, is_lost=is_lost, is_past=is_past
+        )
         pieces = list(_pieces(matches)) or [[]]
         requested = 0
         for number, piece in enumerate(pieces, start=1):
@@ -87,7 +93,14 @@ class Asker:
         return requested
 
     def look(
-        self, subscription: Subscription, *, search: Search, kind: RequestKind, provider: Provider, now: datetime
+        self,
+        subscription: Subscription,
+        *,
+        search: Search,
+        kind: RequestKind,
+        provider: Provider,
+        now: datetime,
+        is_past: IsPast | None = None,
     ) -> Discovery:
         """Ask for every item of `search` that this subscription has not had.
 
@@ -103,6 +116,7 @@ class Asker:
                 collection=subscription.collection,
                 kind=kind,
                 now=now,
+                is_past=is_past,
             )
         logger.info(
             "discovery finished", extra={"subscription_id": subscription.id, "found": found, "requested": requested}
@@ -130,6 +144,7 @@ class _Asking:
     kind: RequestKind
     now: datetime
     is_lost: IsLost | None
+    is_past: IsPast | None
 
     def save(self, piece: Sequence[Match]) -> int:
         """Requests before rows, for back ends without transactions: a request sent twice is harmless, none is not."""
@@ -149,7 +164,8 @@ class _Asking:
         if row is None or _is_newer(updated_at(item), row.source_updated_at):
             return _Wanted(taker=taker, row=row)
         is_lost = row.status is OutcomeStatus.WAITING and self.is_lost is not None and self.is_lost(row)
-        is_again = row.reason is SkipReason.INACTIVE or is_lost
+        is_past = row.reason in BY_FILTER and self.is_past is not None and self.is_past(row)
+        is_again = row.reason is SkipReason.INACTIVE or is_lost or is_past
         return _Wanted(taker=taker, row=row, is_again=True) if is_again else None
 
     def _requests(self, item: pystac.Item, wanted: Sequence[_Wanted]) -> Iterator[tuple[Request, list[_Wanted]]]:

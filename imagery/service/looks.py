@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from imagery.model.codec import format_instant
 from imagery.model.look import Look
 from imagery.model.request import Request, RequestKind, Window
 from imagery.model.search import Search
@@ -33,7 +34,16 @@ class Looker:
         """
         look = self._planned(request)
         search = self._search(look, subscription, now)
-        found = self.asker.look(subscription, search=search, kind=look.kind, provider=provider, now=now)
+        found = self.asker.look(
+            subscription,
+            search=search,
+            kind=look.kind,
+            provider=provider,
+            now=now,
+            # One that asks for what is new since the last leaves alone what was judged then. A row that was skipped
+            # again since the look was planned is of this change: each is judged once for it.
+            is_past=None if look.kind is RequestKind.UPDATE else lambda row: row.updated_at < look.planned_at,
+        )
         with self.together():
             self.looks.done(look.request_id, now=now)
             if look.kind in (RequestKind.INITIAL, RequestKind.UPDATE):
@@ -96,26 +106,38 @@ class Lookback:
 
     def begin(self, subscription: Subscription) -> None:
         """Its first looks. Safe to repeat."""
-        self._plan(first_requests(subscription, longest=self.longest))
+        self._plan(first_requests(subscription, longest=self.longest), subscription)
 
     def changed(self, before: Subscription, after: Subscription) -> None:
         """What its owner's change makes necessary: feeds serve active subscriptions, and the time they want."""
-        now = after.updated_at
         was, is_ = (one.status is SubscriptionStatus.ACTIVE for one in (before, after))
         if was and not is_:
             through = self.progress.checked_through(before)
             self.subscriptions.mark(after.id, checked_through=through)
         if is_ and not was:
-            pending = [look for look in self.looks.of(after.id) if look.done_at is None]
-            request = catch_up_request(after, now=now)
-            if request is not None and (before.checked_through is not None or not pending):
-                self._plan([request])
-        if is_ and before.end_at is not None and (after.end_at is None or after.end_at > before.end_at):
-            self._plan(requests_back(after, start_at=before.end_at, end_at=now, longest=self.longest))
+            self._resume(before, after)
+        if after.status not in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED):
+            return
+        if _begins_again(before, after):
+            # All of it: the feed dropped what was processed anew after its end, so asking from there on is not enough.
+            self._plan(_whole(after, longest=self.longest), after)
+        elif _may_take_more(before, after):
+            requests = _whole(after, longest=self.longest)
+            late = [replace(one, kind=RequestKind.BACKFILL, priority=Priority.LOW) for one in requests]
+            self._plan(late, after)
 
-    def _plan(self, requests: Sequence[Request]) -> None:
+    def _resume(self, before: Subscription, after: Subscription) -> None:
+        pending = [look for look in self.looks.of(after.id) if look.done_at is None]
+        request = catch_up_request(after, now=after.updated_at)
+        if request is not None and (before.checked_through is not None or not pending):
+            self._plan([request], after)
+        # What was planned meanwhile; what began before the pause does not begin twice.
+        self.queue.send([request_of(look, after) for look in pending])
+
+    def _plan(self, requests: Sequence[Request], subscription: Subscription) -> None:
         self.looks.plan(looks_of(requests))
-        self.queue.send(requests)
+        if subscription.status is SubscriptionStatus.ACTIVE:
+            self.queue.send(requests)
 
 
 def first_requests(subscription: Subscription, *, longest: timedelta) -> tuple[Request, ...]:
@@ -127,9 +149,12 @@ def first_requests(subscription: Subscription, *, longest: timedelta) -> tuple[R
 
 
 def requests_back(
-    subscription: Subscription, *, start_at: datetime, end_at: datetime, longest: timedelta
+    subscription: Subscription, *, start_at: datetime, end_at: datetime, longest: timedelta, occasion: str = ""
 ) -> tuple[Request, ...]:
-    """Look for everything acquired in a span, as far as the subscription's own time goes."""
+    """Look for everything acquired in a span, as far as the subscription's own time goes.
+
+    The same span is looked through once for each `occasion`.
+    """
     until = end_at if subscription.end_at is None else min(end_at, subscription.end_at)
     requests: list[Request] = []
     for window in _windows(max(start_at, subscription.start_at), until, longest):
@@ -140,6 +165,7 @@ def requests_back(
                 kind=RequestKind.BACKFILL if requests else RequestKind.INITIAL,
                 priority=Priority.LOW if requests else Priority.HIGH,
                 now=end_at,
+                occasion=occasion,
             )
         )
     return tuple(requests)
@@ -154,7 +180,15 @@ def catch_up_request(subscription: Subscription, *, now: datetime) -> Request | 
     if until < subscription.start_at:
         return None
     window = Window(start_at=subscription.start_at, end_at=until)
-    return _request(subscription, window, kind=RequestKind.UPDATE, priority=subscription.priority, now=now)
+    return _request(
+        subscription,
+        window,
+        kind=RequestKind.UPDATE,
+        priority=subscription.priority,
+        now=now,
+        # Where its end is behind it, every pause ends in the same window.
+        occasion=format_instant(now),
+    )
 
 
 def looks_of(requests: Sequence[Request]) -> tuple[Look, ...]:
@@ -187,6 +221,41 @@ def request_of(look: Look, subscription: Subscription) -> Request:
     )
 
 
+def _whole(subscription: Subscription, *, longest: timedelta) -> tuple[Request, ...]:
+    """Look through all of its time once more, for its owner's change."""
+    return requests_back(
+        subscription,
+        start_at=subscription.start_at,
+        end_at=subscription.updated_at,
+        longest=longest,
+        occasion=format_instant(subscription.updated_at),
+    )
+
+
+def _begins_again(before: Subscription, after: Subscription) -> bool:
+    """Whether it was over, and is to go further."""
+    was_over = before.end_at is not None and before.end_at < after.updated_at
+    return was_over and before.end_at is not None and (after.end_at is None or after.end_at > before.end_at)
+
+
+def _may_take_more(before: Subscription, after: Subscription) -> bool:
+    """Whether something that was skipped by filter might pass now: a filter is looser, or other pixels are counted."""
+    old, new = before.processing, after.processing
+    if (old.buffer_m, old.all_touched, old.mask) != (new.buffer_m, new.all_touched, new.mask):
+        return True
+    was, now = before.filters, after.filters
+    return (
+        _or_else(100.0, now.max_cloud_cover) > _or_else(100.0, was.max_cloud_cover)
+        or _or_else(0.0, now.min_clear_fraction) < _or_else(0.0, was.min_clear_fraction)
+        or _or_else(0.0, now.min_coverage) < _or_else(0.0, was.min_coverage)
+    )
+
+
+def _or_else(nothing: float, bound: float | None) -> float:
+    """`nothing` is a filter that takes all."""
+    return nothing if bound is None else bound
+
+
 def _windows(start_at: datetime, end_at: datetime, longest: timedelta) -> list[Window]:
     """Newest first. They do not share an instant, so that no item is found by two of them."""
     windows: list[Window] = []
@@ -198,7 +267,13 @@ def _windows(start_at: datetime, end_at: datetime, longest: timedelta) -> list[W
 
 
 def _request(
-    subscription: Subscription, window: Window, *, kind: RequestKind, priority: Priority, now: datetime
+    subscription: Subscription,
+    window: Window,
+    *,
+    kind: RequestKind,
+    priority: Priority,
+    now: datetime,
+    occasion: str = "",
 ) -> Request:
     return Request.for_window(
         kind=kind,
@@ -208,4 +283,5 @@ def _request(
         window=window,
         subscription_id=subscription.id,
         now=now,
+        occasion=occasion,
     )

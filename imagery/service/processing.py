@@ -10,7 +10,7 @@ import pystac
 from imagery.errors import AoiInvalid, AssetMissing, FormulaInvalid, SubscriptionInvalid
 from imagery.model.aoi import Aoi
 from imagery.model.ellipsoid import area_km2
-from imagery.model.processing import Index, Processing
+from imagery.model.processing import Index, Processing, Resampling
 from imagery.model.subscription import Filters, Subscription
 from imagery.raster.area import buffered
 from imagery.raster.formula import Formula, parse_formula
@@ -19,6 +19,8 @@ from imagery.raster.quality import quality_asset
 from imagery.service.specimen import holds_classes, resolution_m
 
 MAX_INDICES = 10
+PERCENT = "a number from 0 to 100, percent, such as 40"
+FRACTION = "a fraction from 0 to 1, such as 0.7"
 MAX_BUFFER_M = 1000.0
 MIN_RESOLUTION_M, MAX_RESOLUTION_M = 0.1, 10_000.0
 
@@ -30,14 +32,14 @@ RESERVED = frozenset({"bands", "thumbnail"})
 
 
 def known_index(name: str, *, field: str) -> Index:
-    """Raises FormulaInvalid."""
-    if name not in KNOWN:
+    """In whatever letters its name is written. Raises FormulaInvalid."""
+    if name.lower() not in KNOWN:
         raise FormulaInvalid(
             f"there is no known index {name[:40]!r}; there are: {', '.join(sorted(KNOWN))}. Give another one with its "
             "formula",
             field=field,
         )
-    return KNOWN[name]
+    return KNOWN[name.lower()]
 
 
 def check_options(
@@ -64,10 +66,14 @@ def check_options(
 
 
 def _check_filters(filters: Filters) -> None:
-    for name, most in (("max_cloud_cover", 100), ("min_clear_fraction", 1), ("min_coverage", 1)):
+    for name, most, what in (
+        ("max_cloud_cover", 100, PERCENT),
+        ("min_clear_fraction", 1, FRACTION),
+        ("min_coverage", 1, FRACTION),
+    ):
         value = getattr(filters, name)
         if value is not None and not 0 <= value <= most:
-            raise SubscriptionInvalid(f"{name} lies between 0 and {most}", field=f"/filters/{name}")
+            raise SubscriptionInvalid(f"{name} is {what}; {value:g} is none", field=f"/filters/{name}")
 
 
 def _check_processing(processing: Processing) -> None:
@@ -80,6 +86,11 @@ def _check_processing(processing: Processing) -> None:
         raise SubscriptionInvalid(
             f"resolution_m lies between {MIN_RESOLUTION_M:g} and {MAX_RESOLUTION_M:g} metres",
             field="/processing/resolution_m",
+        )
+    if resolution is None and processing.resampling is not Resampling.NEAREST:
+        raise SubscriptionInvalid(
+            f"nothing is resampled without resolution_m; give it, or leave {processing.resampling} out",
+            field="/processing/resampling",
         )
     if len(processing.indices) > MAX_INDICES:
         raise SubscriptionInvalid(

@@ -45,6 +45,21 @@ def resolution_m(specimen: pystac.Item, asset_key: str) -> float | None:
     return widths.pop() if len(widths) == 1 else None
 
 
+_PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/svg")
+_NO_IMAGES = ("text/", "video/", "application/json", "application/geo+json", "application/xml", "application/pdf")
+
+
+def is_raster(specimen: pystac.Item, asset_key: str) -> bool:
+    """Whether pixels can be cut from it, as far as is said: pictures for people have no place on the ground."""
+    asset = specimen.assets.get(asset_key)
+    if asset is None:
+        return False
+    if asset.media_type:
+        return not asset.media_type.lower().startswith((*_PICTURES, *_NO_IMAGES))
+    roles = asset.roles or []
+    return "data" in roles or not {"thumbnail", "metadata"}.intersection(roles)
+
+
 def holds_classes(specimen: pystac.Item, asset_key: str) -> bool:
     """Whether its numbers are said to be classes."""
     asset = specimen.assets.get(asset_key)

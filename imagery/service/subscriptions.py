@@ -12,11 +12,12 @@ from imagery.errors import StatusConflict, SubscriptionInvalid, SubscriptionUnkn
 from imagery.model.access import Caller
 from imagery.model.aoi import Aoi, parse_aoi
 from imagery.model.codec import to_dict
+from imagery.model.day import is_shown
 from imagery.model.event import Event, endpoint_of
 from imagery.model.identity import new_id
 from imagery.model.look import Look
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus
-from imagery.model.paging import Page
+from imagery.model.paging import Page, walk
 from imagery.model.processing import Processing
 from imagery.model.subscription import (
     Filters,
@@ -181,7 +182,8 @@ class Subscriptions:
         if "processing" in changes or "assets" in changes or _asks_more(changed.filters, subscription.filters):
             self._check_options(changed)
         _refuse_empty_window(changed)
-        if changed.status is SubscriptionStatus.ENDED and not _is_over(changed, self.clock()):
+        if changed.status is SubscriptionStatus.ENDED and _goes_further(subscription, changed):
+            # Even where its new end is behind us: what lies before it is looked for, then the checker ends it again.
             changed = replace(changed, status=SubscriptionStatus.ACTIVE)
         if changed.status is not SubscriptionStatus.ENDED:
             changed = replace(changed, delete_at=None)
@@ -236,6 +238,13 @@ class Subscriptions:
         """How many acquisitions ended how."""
         self.get(caller, subscription_id)
         return self.ledger.counts(subscription_id)
+
+    def images(self, caller: Caller, subscription_id: str) -> int:
+        """Items of ours that stand: tiles and processings of one acquisition come to one. Reads the whole ledger."""
+        self.get(caller, subscription_id)
+        query = OutcomeQuery(subscription_id=subscription_id, limit=500)
+        rows = walk(lambda cursor: self.ledger.find(replace(query, cursor=cursor)))
+        return len({(row.published_collection, row.published_item_id) for row in rows if is_shown(row)})
 
     def looks_of(self, subscription: Subscription) -> tuple[Look, ...]:
         """How far it has looked back: windows planned and done, newest first."""
@@ -302,8 +311,8 @@ class Subscriptions:
             )
 
 
-def _is_over(subscription: Subscription, now: datetime) -> bool:
-    return subscription.end_at is not None and subscription.end_at < now
+def _goes_further(before: Subscription, after: Subscription) -> bool:
+    return before.end_at is not None and (after.end_at is None or after.end_at > before.end_at)
 
 
 def _refuse_empty_window(subscription: Subscription) -> None:

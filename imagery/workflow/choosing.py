@@ -9,9 +9,6 @@ import pystac
 
 from imagery.items.acquisition import Acquisition
 
-TOLERANCE = 0.005
-"""Fraction of the AOI by which two coverages may differ and be the same: grids of tiles lie half a pixel apart."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
@@ -41,14 +38,24 @@ class Choice:
     """Of the sources together."""
 
 
-def choose(seen: Iterable[Candidate], *, union: Union, pixel: float = 0.0) -> Choice:
+def choose(seen: Iterable[Candidate], *, union: Union, rounding: float = 0.0, wanted: float | None = None) -> Choice:
     """One processing of each tile; of those the one with the best coverage, if it shows what all together show.
 
     Else a mosaic: the best first, then whichever adds most to it, only those that add something. What is less than
-    TOLERANCE or `pixel` (one pixel's fraction of the AOI) is nothing. Levels are never mixed: the highest that shows
-    something counts. The same candidates, in whatever order, give the same choice.
+    `rounding` is nothing: the fraction of the AOI by which two coverages may differ and be the same, for grids of tiles
+    lie half a pixel apart. Unless `wanted`, the coverage that the subscriber asks for, is reached with it only. Levels
+    are never mixed: the highest that shows something counts. The same candidates, in whatever order, give the same
+    choice.
     """
-    least = max(TOLERANCE, pixel)
+    candidates = list(seen)
+    choice = _choice(candidates, union, rounding)
+    if wanted is None or rounding <= 0 or choice.coverage >= wanted:
+        return choice
+    exact = _choice(candidates, union, 0.0)
+    return exact if exact.coverage >= wanted else choice
+
+
+def _choice(seen: Iterable[Candidate], union: Union, least: float) -> Choice:
     showing = [one for one in seen if one.coverage > 0]
     if not showing:
         return Choice(sources=(), coverage=0.0)
@@ -83,7 +90,7 @@ def _mosaic(group: Sequence[Candidate], union: Union, least: float) -> Choice:
     while left and coverage < 1.0:
         reached = {one.item.id: union([*sources, one]) for one in left}
         further = max(reached.values())
-        if further - coverage < least:
+        if further <= coverage or further - coverage < least:
             break
         # Not the first of equals, but the one that would be the better lead.
         worth = [one for one in left if reached[one.item.id] >= max(further - least, coverage + least)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import pystac
 
 from imagery.items.acquisition import acquisition_of_item
+from imagery.raster.area import longest_way
 from imagery.raster.clip import Clip
 from imagery.raster.mosaic import mosaic
 from imagery.raster.radiometry import decide
 from imagery.raster.reading import Reading
-from imagery.raster.whole import checked_href
+from imagery.raster.whole import read_all_checked
 from imagery.workflow.choosing import Candidate, choose
 from imagery.workflow.declared import declared_nodata
 from imagery.workflow.looking import Prospect, Sight, name_of_look, sight_of
@@ -43,9 +45,12 @@ def decide_on(prospect: Prospect, *, max_pixels: int) -> Decision:
         item = next((one for one in prospect.candidates if one.id == prospect.share.item.id), prospect.candidates[0])
         return Decision(sources=(item,), sight=prospect.sights[item.id], bytes_read=bytes_read)
     together = _Together(prospect=prospect, max_pixels=max_pixels)
-    pixels = min((sight.quality.pixels for sight in prospect.sights.values() if sight.quality), default=0)
-    candidates = [_candidate(prospect, item) for item in seen]
-    choice = choose(candidates, union=together.coverage, pixel=1 / pixels if pixels else 0.0)
+    choice = choose(
+        [_candidate(prospect, item) for item in seen],
+        union=together.coverage,
+        rounding=_rounding(prospect),
+        wanted=prospect.share.subscription.filters.min_coverage,
+    )
     chosen = tuple(one.item for one in choice.sources)
     bytes_read += together.bytes_read
     if not chosen:
@@ -85,12 +90,26 @@ class _Together:
 
 def look_at_together(prospect: Prospect, sources: Sequence[pystac.Item], *, reading: Reading) -> Clip | None:
     """The quality bands of several sources laid together, or where they have none their first wanted asset."""
-    named = []
+    assets = []
     for item in sources:
         needs = prospect.needs[item.id]
         asset = item.assets[needs.quality[0] if needs.quality is not None else needs.keys[0]]
-        named.append((checked_href(asset, [prospect.geometry], prospect.whole), declared_nodata(asset)))
-    return mosaic(named, prospect.geometry, reading=reading, keep_empty=True)
+        assets.append(asset)
+
+    def read(hrefs: Sequence[str]) -> Clip | None:
+        named = [(href, declared_nodata(asset)) for href, asset in zip(hrefs, assets, strict=True)]
+        return mosaic(named, prospect.geometry, reading=reading, keep_empty=True)
+
+    return read_all_checked(assets, [prospect.geometry], prospect.whole, read)
+
+
+def _rounding(prospect: Prospect) -> float:
+    """Fraction of the AOI by which one edge of data counts differently on grids that lie half a pixel apart.
+
+    Half a pixel along the longest way that an edge can take across the AOI, and one pixel at least.
+    """
+    pixels = min((sight.pixels for sight in prospect.sights.values() if sight.pixels), default=0)
+    return max(1.0, longest_way(prospect.geometry) * math.sqrt(pixels) / 2) / pixels if pixels else 0.0
 
 
 def _candidate(prospect: Prospect, item: pystac.Item) -> Candidate:

@@ -59,7 +59,7 @@ class Cutter:
             prospects = self._prospects(shares, Path(folder), endings)
             look(prospects, max_pixels=self.max_clip_pixels)
             drafts = self._drafts(prospects, endings)
-            settle_all(drafts)
+            settle_all(drafts, folder=Path(folder) / WHOLE)
             fetcher = Fetcher(folder=Path(folder) / WHOLE, max_pixels=self.max_clip_pixels)
             fetcher.fetch([draft for draft in drafts if draft.error is None])
             for draft in drafts:
@@ -121,7 +121,12 @@ class Cutter:
             return draft.share.skipped(SkipReason.OUTSIDE, "the scene has no data over the area", **numbers)
         if draft.quality is None:
             refused = refusal(
-                draft.share, draft.sources[0], quality=None, coverage=draft.coverage, bytes_read=draft.bytes_read
+                draft.share,
+                draft.sources[0],
+                quality=None,
+                coverage=draft.coverage,
+                bytes_read=draft.bytes_read,
+                trouble=draft.trouble,
             )
             if refused is not None:
                 return refused
@@ -161,6 +166,7 @@ def _refusal(prospect: Prospect, decision: Decision) -> Entry | None:
         quality=sight.quality,
         coverage=sight.coverage,
         bytes_read=decision.bytes_read,
+        trouble=sight.trouble,
     )
 
 

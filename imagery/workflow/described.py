@@ -40,7 +40,8 @@ def described(key: str, clip: Clip, radiometry: Radiometry | None) -> CutAsset:
 def described_index(key: str, clip: Clip, *, formula: str) -> CutAsset:
     """Of an index as `imagery.raster.index.compute` gives it."""
     asset = described(key, clip, None)
-    return replace(asset, formula=formula, scale=clip.scales[0], offset=clip.offsets[0])
+    said = clip.descriptions[0]  # the formula, and what of its numbers does not fit
+    return replace(asset, formula=formula, description=said, scale=clip.scales[0], offset=clip.offsets[0])
 
 
 def described_stack(key: str, clip: Clip, of: Sequence[tuple[str, Radiometry | None]]) -> CutAsset:

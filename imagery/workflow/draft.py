@@ -15,10 +15,10 @@ from imagery.raster.area import Geometry
 from imagery.raster.clip import Clip
 from imagery.raster.cog import encode_cog
 from imagery.raster.footprint import footprint
-from imagery.raster.harmonise import harmonised
+from imagery.raster.harmonise import harmonised, is_reflectance, left_as_it_is
 from imagery.raster.mask import masked
 from imagery.raster.quality import clear_pixels, on_grid
-from imagery.raster.radiometry import Radiometry
+from imagery.raster.radiometry import Radiometry, of_file
 from imagery.raster.thumbnail import Sample, encode_samples, sample
 from imagery.workflow.aside import Aside
 from imagery.workflow.described import described, with_body, with_numbers
@@ -176,8 +176,13 @@ class Draft:
     def _harmonised(self, key: str, clip: Clip) -> Clip:
         """If asked for; and saying itself what its numbers mean."""
         radiometry = self.settled.get(key)
+        if radiometry is None and key not in self.needs.categorical:
+            radiometry = of_file(clip.scales, clip.offsets)
         if self.share.subscription.processing.harmonise and radiometry and key not in self.needs.categorical:
-            clip, radiometry = harmonised(clip, radiometry)
+            if is_reflectance(self.sources[0], key):
+                clip, radiometry = harmonised(clip, radiometry)
+            elif _has_offset(radiometry):
+                radiometry = left_as_it_is(radiometry)
         self.radiometry[key] = radiometry
         return with_numbers(clip, radiometry)
 
@@ -195,3 +200,7 @@ class Draft:
             self.to_stack.append(key)
         else:
             self.deliver(key, clip, described(key, clip, self.radiometry.get(key)))
+
+
+def _has_offset(radiometry: Radiometry) -> bool:
+    return bool(radiometry.offset) or any(pair is not None and pair[1] for pair in radiometry.bands)

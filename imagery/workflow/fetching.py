@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pystac
 
-from imagery.errors import ImageryError, RasterError
+from imagery.errors import ImageryError, RasterError, RasterUnreadable
 from imagery.model.processing import Resampling
-from imagery.raster.area import Geometry
+from imagery.raster.clearing import ClearedBy
 from imagery.raster.clip import Clip, clip_each
+from imagery.raster.gdal import open_raster
 from imagery.raster.mosaic import mosaic
 from imagery.raster.reading import Reading
-from imagery.raster.whole import checked_href, read_checked
+from imagery.raster.whole import read_all_checked, read_checked
 from imagery.workflow.declared import declared_nodata
 from imagery.workflow.draft import MASK, Draft
 
@@ -73,7 +74,14 @@ class Fetcher:
             all_touched=processing.all_touched,
             resolution_m=processing.resolution_m,
             resampling=Resampling.NEAREST if key in draft.needs.categorical else processing.resampling,
+            clearing=self._clearing(draft.sources[0], draft) if self._is_cleared(draft, key) else None,
         )
+
+    def _is_cleared(self, draft: Draft, key: str) -> bool:
+        """Whether it is masked, and may be laid on another grid: clouds must not be spread over what is clear."""
+        processing, quality = draft.share.subscription.processing, draft.needs.quality
+        laid = processing.resolution_m is not None or len(draft.sources) > 1
+        return processing.mask and laid and quality is not None and key != quality[0]
 
     def _touching(self, draft: Draft, key: str) -> Reading:
         return replace(self._reading(draft, key), all_touched=True)
@@ -85,18 +93,33 @@ class Fetcher:
         reading_of: Callable[[Draft, str], Reading],
     ) -> None:
         groups: dict[tuple[str, str, Reading], list[Draft]] = {}
+        mosaics: list[tuple[Draft, str, Reading]] = []
         for draft, key in wanted:
+            if draft.error is not None:
+                continue
+            try:
+                reading = reading_of(draft, key)
+            except ImageryError as error:
+                draft.fail(error)
+                continue
             if len(draft.sources) == 1:
-                groups.setdefault((draft.sources[0].id, key, reading_of(draft, key)), []).append(draft)
+                groups.setdefault((draft.sources[0].id, key, reading), []).append(draft)
+            else:
+                mosaics.append((draft, key, reading))
         for (_, key, reading), takers in groups.items():
             if going := [draft for draft in takers if draft.error is None]:
                 self._read_one(key, reading, going, take)
-        for draft, key in wanted:
-            if len(draft.sources) > 1 and draft.error is None:
-                try:
-                    take(draft, key, self._mosaic(draft.sources, key, draft.geometry, reading_of(draft, key)))
-                except ImageryError as error:
-                    draft.fail(error)
+        for draft, key, reading in mosaics:
+            if draft.error is None:
+                self._read_mosaic(draft, key, reading, take)
+
+    def _read_mosaic(
+        self, draft: Draft, key: str, reading: Reading, take: Callable[[Draft, str, Result], None]
+    ) -> None:
+        try:
+            take(draft, key, self._mosaic(draft, key, reading))
+        except ImageryError as error:
+            draft.fail(error)
 
     def _read_one(
         self, key: str, reading: Reading, takers: Sequence[Draft], take: Callable[[Draft, str, Result], None]
@@ -118,10 +141,33 @@ class Fetcher:
             for taker in takers:
                 taker.fail(error)
 
-    def _mosaic(self, sources: Sequence[pystac.Item], key: str, geometry: Geometry, reading: Reading) -> Clip | None:
-        assets = [item.assets[key] for item in sources]
-        hrefs = [(checked_href(asset, [geometry], self.folder), declared_nodata(asset)) for asset in assets]
-        return mosaic(hrefs, geometry, reading=replace(reading, nodata=None), keep_empty=True)
+    def _mosaic(self, draft: Draft, key: str, reading: Reading) -> Clip | None:
+        assets = [item.assets[key] for item in draft.sources]
+        clearings = [self._clearing(item, draft) for item in draft.sources] if reading.clearing is not None else []
+
+        def read(hrefs: Sequence[str]) -> Clip | None:
+            named = [(href, declared_nodata(asset)) for href, asset in zip(hrefs, assets, strict=True)]
+            plain = replace(reading, nodata=None, clearing=None)
+            return mosaic(named, draft.geometry, reading=plain, keep_empty=True, clearings=clearings)
+
+        return read_all_checked(assets, [draft.geometry], self.folder, read)
+
+    def _clearing(self, item: pystac.Item, draft: Draft) -> ClearedBy:
+        """By the item's own quality band. Raises RasterError."""
+        quality = draft.needs.quality
+        if quality is None:
+            raise RasterUnreadable(f"{item.id} has no quality band to be masked by; leave the mask out")
+        asset = item.assets[quality[0]]
+        (href,) = read_all_checked([asset], [draft.geometry], self.folder, _opened)
+        return ClearedBy(href=href, kind=quality[1], nodata=declared_nodata(asset), max_pixels=self.max_pixels)
+
+
+def _opened(hrefs: Sequence[str]) -> Sequence[str]:
+    """Themselves, when they can be opened. Raises RasterError."""
+    for href in hrefs:
+        with open_raster(href):
+            pass
+    return hrefs
 
 
 def _coarse_keys(draft: Draft) -> list[str]:

@@ -32,6 +32,9 @@ class Sight:
     coverage: float | None = None
     """Fraction of the AOI that is shown. None: not known before the bands are read."""
 
+    pixels: int = 0
+    """Of the AOI, on the grid that was looked at; 0: not known."""
+
     bytes_read: int = 0
     """To find out."""
 
@@ -103,9 +106,9 @@ def sight_of(clip: Clip | None, quality: tuple[str, QualityKind] | None) -> Sigh
     if clip is None:
         return Sight(coverage=0.0)
     if quality is None:
-        return Sight(coverage=clip.coverage, bytes_read=clip.bytes_read)
+        return Sight(coverage=clip.coverage, pixels=clip.aoi_pixels, bytes_read=clip.bytes_read)
     judged = judge(clip, quality[1], band=quality[0])
-    return Sight(quality=judged, coverage=judged.coverage, bytes_read=clip.bytes_read)
+    return Sight(quality=judged, coverage=judged.coverage, pixels=judged.pixels, bytes_read=clip.bytes_read)
 
 
 _Taker = tuple[Prospect, pystac.Item]

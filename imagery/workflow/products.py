@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from imagery.items import product_name, published_collection_id, published_item_id
+from imagery.model.codec import to_dict
 from imagery.model.product import Product, ProductStatus
+from imagery.model.subscription import Subscription
 from imagery.ports import ProductStore, Together
 from imagery.workflow.share import Entry, Share
 
@@ -45,10 +47,11 @@ def identify(
     digest = hashlib.sha256(json.dumps(sorted(checksums.items())).encode()).hexdigest()
     with together():
         made = products.of(share.subscription.id, share.acquisition)
-        begun = _same(made, sources, digest)
+        recipe = recipe_of(share.subscription)
+        begun = _same(made, sources, digest, recipe)
         product = begun or _next(made, share, sources, digest)
         known = latest(product.known, share.known)
-        product = replace(product, known=known, numbers=dict(numbers), updated_at=share.now)
+        product = replace(product, recipe=recipe, known=known, numbers=dict(numbers), updated_at=share.now)
         products.save(product)
     return Identity(product=product, predecessor=_predecessor(made, product), is_new=begun is None)
 
@@ -70,20 +73,27 @@ def confirm(share: Share, *, sources: Sequence[str], products: ProductStore, tog
     """Call this when the choice is made and before bands are read.
 
     When what is published is of these very sources in these very states, it only has to be noted what it was weighed
-    against; gives how the share ended. None: the product must be made.
+    against; gives how the share ended. None: the product must be made, also when it is published as the subscription
+    wanted it before it was changed.
     """
     if share.current is None or share.current.sources != tuple(sources):
         return None
-    known = share.known
+    known, recipe = share.known, recipe_of(share.subscription)
     with together():
         current = current_of(products.of(share.subscription.id, share.acquisition))
         if current is None or current.sources != tuple(sources):
             return None
-        if any(current.known.get(one) != known.get(one) for one in sources):
+        if any(current.known.get(one) != known.get(one) for one in sources) or not current.is_made_as(recipe):
             return None
         current = replace(current, known=latest(current.known, known))
         products.save(current)
     return share.stood_down(current)
+
+
+def recipe_of(subscription: Subscription) -> str:
+    """SHA-256 over all of a subscription that shapes the pixels of what is made for it."""
+    wishes = {"assets": list(subscription.assets), "processing": to_dict(subscription.processing)}
+    return hashlib.sha256(json.dumps(wishes, sort_keys=True).encode()).hexdigest()
 
 
 def current_of(made: Sequence[Product]) -> Product | None:
@@ -96,15 +106,14 @@ def latest(known: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str
     return {one: max(known.get(one, ""), others.get(one, "")) for one in [*known, *others]}
 
 
-def _same(made: Sequence[Product], sources: Sequence[str], digest: str) -> Product | None:
+def _same(made: Sequence[Product], sources: Sequence[str], digest: str, recipe: str) -> Product | None:
     """One that may be written again: it stands, or a step that died began it, or another is at it this moment.
 
-    What has been superseded is about to be removed.
+    What has been superseded is about to be removed. To another recipe the same pixels are told of in other words.
     """
     usable = (ProductStatus.CURRENT, ProductStatus.MAKING)
-    return next(
-        (one for one in made if one.sources == tuple(sources) and one.digest == digest and one.status in usable), None
-    )
+    alike = (one for one in made if one.sources == tuple(sources) and one.digest == digest and one.is_made_as(recipe))
+    return next((one for one in alike if one.status in usable), None)
 
 
 def _next(made: Sequence[Product], share: Share, sources: Sequence[str], digest: str) -> Product:

@@ -132,7 +132,7 @@ class Registrar:
             return False
         if current is None:
             return True
-        if current.knows_all_of(mine):
+        if current.knows_all_of(mine) and not _is_made_anew(mine, current):
             return False
         # In the end somebody has to give in: the later one stands.
         return mine.knows_all_of(current) or self.request.attempt >= MAX_ATTEMPTS
@@ -262,6 +262,11 @@ class Registrar:
         return replace(
             product, status=ProductStatus.SUPERSEDED, successor=None, expires_at=expires_at, updated_at=self.now
         )
+
+
+def _is_made_anew(mine: Product, current: Product) -> bool:
+    """Whether the subscription was changed between the two, and mine is what it wants now: begun after the other."""
+    return not current.is_made_as(mine.recipe) and mine.version > current.version
 
 
 def _item_key(product: Product) -> str:

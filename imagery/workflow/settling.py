@@ -2,55 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pystac
 
 from imagery.errors import ImageryError, RadiometryContradictory
-from imagery.raster.radiometry import Evidence, Radiometry, decide, gather, settle
+from imagery.items.acquisition import acquisition_of_item
+from imagery.raster.radiometry import Evidence, Radiometry, decide, gather, lend, settle
+from imagery.raster.radiometry.sentinel2 import baseline_of
 from imagery.workflow.draft import Draft
 
 
-def settle_all(drafts: Sequence[Draft]) -> None:
-    """Pixels of a source are counted once for all drafts of it, near the first one's AOI; sets what is `settled`."""
+def settle_all(drafts: Sequence[Draft], *, folder: Path | None = None) -> None:
+    """Sets what is `settled` of each draft; its pixels are counted once for all drafts of a source.
+
+    `folder` takes copies of files whose servers give no parts of them.
+    """
+    gathered: dict[str, Evidence | None] = {}
     for item in _sources(drafts).values():
         takers = [draft for draft in drafts if draft.error is None and item.id in {one.id for one in draft.sources}]
-        if not takers:
-            continue
         keys = dict.fromkeys(key for draft in takers for key in draft.needs.keys if key not in draft.needs.categorical)
         try:
-            evidence = gather(item, tuple(keys), near=takers[0].geometry)
+            gathered[item.id] = gather(item, tuple(keys), folder=folder) if takers else None
         except ImageryError as error:
             for draft in takers:
                 draft.fail(error)
-            continue
-        for draft in takers:
-            _settle(draft, item, evidence)
+    for draft in drafts:
+        if draft.error is None:
+            _settle(draft, gathered)
+
+
+def settled_of(
+    sources: Sequence[pystac.Item], key: str, evidence: Mapping[str, Evidence | None]
+) -> dict[str, Radiometry | None]:
+    """By item id, what the numbers of the asset mean; `evidence` is by item id.
+
+    What the pixels of one tile show for certain holds of those of its acquisition that were made alike (collection,
+    baseline, and what their metadata says) and show too little themselves. Raises RadiometryContradictory.
+    """
+    decided = {item.id: decide(item, key) for item in sources}
+    alike = {item.id: (*_making(item), _said(decided[item.id])) for item in sources}
+    found: dict[str, Radiometry | None] = {}
+    for item in sources:
+        others = {one.id: evidence[one.id] for one in sources if one.id != item.id and alike[one.id] == alike[item.id]}
+        found[item.id] = settle(decided[item.id], lend(evidence[item.id], others), key)
+    return found
 
 
 def _sources(drafts: Sequence[Draft]) -> dict[str, pystac.Item]:
     return {item.id: item for draft in drafts for item in draft.sources}
 
 
-def _settle(draft: Draft, item: pystac.Item, evidence: Evidence | None) -> None:
+def _settle(draft: Draft, evidence: Mapping[str, Evidence | None]) -> None:
     try:
         for key in draft.needs.keys:
-            decided = decide(item, key)
-            settled = None if decided is None else settle(decided, evidence, key)
-            if key in draft.settled and not _same(draft.settled[key], settled):
-                raise RadiometryContradictory(
-                    f"the tiles of the mosaic do not mean the same by the numbers of {key}: {item.id} says "
-                    f"{_said(settled)}, another {_said(draft.settled[key])}; replay it when the provider has "
-                    "processed them alike"
-                )
-            if item.id == draft.sources[0].id or key not in draft.settled:
-                draft.settled[key] = settled
+            found = settled_of(draft.sources, key, evidence)
+            first, *others = draft.sources
+            for item in others:
+                if _said(found[item.id]) != _said(found[first.id]):
+                    raise RadiometryContradictory(
+                        f"the tiles of the mosaic do not mean the same by the numbers of {key}: {item.id} says "
+                        f"{_said(found[item.id])}, {first.id} {_said(found[first.id])}; replay it when the provider "
+                        "has processed them alike"
+                    )
+            draft.settled[key] = found[first.id]
     except ImageryError as error:
         draft.fail(error)
 
 
-def _same(one: Radiometry | None, other: Radiometry | None) -> bool:
-    return _said(one) == _said(other)
+def _making(item: pystac.Item) -> tuple[object, ...]:
+    return acquisition_of_item(item).id, item.collection_id, baseline_of(item)
 
 
 def _said(radiometry: Radiometry | None) -> str:

@@ -18,7 +18,7 @@ from imagery.model.request import Request
 from imagery.model.subscription import Subscription
 from imagery.ports import Ledger, ProductStore, Provider
 from imagery.service.joining import acquired_at
-from imagery.workflow.products import current_of
+from imagery.workflow.products import current_of, recipe_of
 from imagery.workflow.share import Share, state_of
 
 WITHIN = timedelta(minutes=15)
@@ -43,7 +43,7 @@ class Siblings:
         rows = list(self._rows(item, subscription, acquisition))
         current = current_of(self.products.of(subscription.id, acquisition))
         share = Share(item=item, subscription=subscription, request=request, now=now, current=current)
-        if current is not None and _knows(current, item, rows):
+        if current is not None and current.is_made_as(recipe_of(subscription)) and _knows(current, item, rows):
             return replace(share, is_settled=True)
         found = [self._get(subscription.collection, row.item_id) for row in rows]
         siblings = tuple(one for one in found if one is not None and acquisition_of_item(one).id == acquisition)

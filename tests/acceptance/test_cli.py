@@ -198,6 +198,90 @@ def test_an_index_that_cannot_be_computed_is_refused(
     assert error["field"] == field_named
 
 
+def test_a_subscription_is_changed_on_the_command_line(run: Run, field: Path, provider: dict[str, str]) -> None:
+    made = run(
+        "subscriptions", "create", str(field), "--label", "crop=maize", "--index", "ndvi", "--json", env=provider
+    )
+    identifier = json.loads(made.stdout)["id"]
+
+    def update(*arguments: str) -> Any:
+        result = run("subscriptions", "update", identifier, *arguments, "--json", env=provider)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    filtered = update("--max-cloud-cover", "40", "--min-clear", "0.7", "--end", "2099-05-31", "--priority", "high")
+    again = update("--min-clear", "0.5", "--mask", "--resolution", "10", "--resampling", "bilinear", "--label", "a=1")
+    back = update("--reset", "filters", "--min-coverage", "0.9", "--no-mask", "--reset", "end_at", "--reset", "indices")
+    plain = update("--reset", "processing", "--reset", "labels", "--assets", "red,nir")
+
+    assert (filtered["end_at"], filtered["priority"]) == ("2099-05-31T23:59:59.999999Z", "high")
+    assert again["filters"] == {"max_cloud_cover": 40, "min_clear_fraction": 0.5, "min_coverage": None}
+    assert (again["processing"]["mask"], again["processing"]["resampling"]) == (True, "bilinear")
+    assert again["labels"] == {"crop": "maize", "a": "1"}
+    assert back["filters"] == {"max_cloud_cover": None, "min_clear_fraction": None, "min_coverage": 0.9}
+    assert (back["processing"]["mask"], back["processing"]["indices"], back["end_at"]) == (False, [], None)
+    assert (plain["processing"]["resolution_m"], plain["labels"], plain["assets"]) == (None, {}, ["red", "nir"])
+    assert plain["version"] == 5
+
+
+def test_a_webhook_set_by_an_update_shows_its_secret_once(run: Run, field: Path, provider: dict[str, str]) -> None:
+    identifier = json.loads(run("subscriptions", "create", str(field), "--json", env=provider).stdout)["id"]
+    url = ("--webhook", "https://93.184.215.14/hook")
+
+    told = json.loads(run("subscriptions", "update", identifier, *url, "--json", env=provider).stdout)
+    again = json.loads(run("subscriptions", "update", identifier, *url, "--json", env=provider).stdout)
+    silent = json.loads(run("subscriptions", "update", identifier, "--reset", "webhook", "--json", env=provider).stdout)
+
+    assert told["webhook"]["secret"].startswith("whsec_")
+    assert "secret" not in again["webhook"]
+    assert silent["webhook"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name something to change"),
+        (("--end", "2099-01-01", "--reset", "end_at"), "end_at is given, and reset"),
+        (("--reset", "aoi"), "aoi"),
+    ],
+)
+def test_an_update_that_says_nothing_clear_is_wrong_usage(
+    run: Run, field: Path, provider: dict[str, str], arguments: tuple[str, ...], said: str
+) -> None:
+    identifier = json.loads(run("subscriptions", "create", str(field), "--json", env=provider).stdout)["id"]
+
+    result = run("subscriptions", "update", identifier, *arguments, env=provider)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["create", "update"])
+def test_a_fraction_that_is_a_percentage_is_refused_with_an_example(
+    run: Run, field: Path, provider: dict[str, str], verb: str
+) -> None:
+    made = json.loads(run("subscriptions", "create", str(field), "--json", env=provider).stdout)
+    target = {"create": str(field), "update": made["id"]}[verb]
+
+    result = run("subscriptions", verb, target, "--min-clear", "70", "--json", env=provider)
+
+    error = json.loads(result.stderr)["error"]
+    assert (result.exit_code, error["field"]) == (1, "/filters/min_clear_fraction")
+    assert "a fraction from 0 to 1, such as 0.7" in error["detail"]
+
+
+def test_an_area_is_shown_as_over_http(run: Run, field: Path, provider: dict[str, str]) -> None:
+    made = json.loads(run("subscriptions", "create", str(field), "--json", env=provider).stdout)
+
+    shown = json.loads(run("subscriptions", "show", made["id"], "--json").stdout)
+
+    assert shown["aoi"] == made["aoi"]
+    assert shown["aoi"]["type"] == "Polygon"
+    assert shown["bbox"] == pytest.approx([15.6, 46.0, 15.61, 46.01])
+    assert 0.8 < shown["area_km2"] < 0.9
+    assert shown["images"] == 0
+
+
 def test_a_new_subscription_waits_in_the_queue(run: Run, field: Path, provider: dict[str, str]) -> None:
     start = ("--start", "2026-05-01", "--assets", "red")
     made = json.loads(run("subscriptions", "create", str(field), *start, "--json", env=provider).stdout)
@@ -269,8 +353,17 @@ def test_one_feature_of_many_is_chosen(
 
     result = run("subscriptions", "create", str(file), "--feature", feature, "--assets", "red", "--json", env=provider)
 
-    west = json.loads(result.stdout)["aoi"]["bbox"][0]
+    west = json.loads(result.stdout)["bbox"][0]
     assert west == pytest.approx(15.6 + expected)
+
+
+def test_two_features_are_not_one_area(run: Run, tmp_path: Path) -> None:
+    file = _written(tmp_path / "fields.geojson", _three_features())
+
+    result = run("subscriptions", "create", str(file), "--feature", "17", "--feature", "north")
+
+    assert result.exit_code == 2
+    assert "name one feature" in result.stderr
 
 
 @pytest.mark.parametrize("feature", [(), ("--feature", "elsewhere"), ("--feature", "3")])

@@ -111,6 +111,8 @@ def test_what_is_subscribed_beside_a_running_service_is_done_by_it(tmp_path: Pat
         made = _run(tmp_path, provider, "subscriptions", "create", str(field), *wishes, "--wait", "--json")
         subscription = json.loads(made.stdout)
         ledger = _json(tmp_path, provider, "subscriptions", "ledger", subscription["id"])["outcomes"]
+        images = _json(tmp_path, provider, "subscriptions", "show", subscription["id"])["images"]
+        table = _run(tmp_path, provider, "subscriptions", "ledger", subscription["id"]).stdout
         executions = _json(tmp_path, provider, "executions", "list", "--status", "SUCCEEDED")["executions"]
         shown = _json(tmp_path, provider, "executions", "show", executions[0]["id"])
 
@@ -119,6 +121,8 @@ def test_what_is_subscribed_beside_a_running_service_is_done_by_it(tmp_path: Pat
     assert subscription["outcomes"]["waiting"] == subscription["outcomes"]["failed"] == 0
     ended = {(row["status"], row["reason"]) for row in ledger}
     assert ended == {("delivered", None), ("skipped", "cloudy"), ("skipped", "superseded")}
+    assert images == len({row["published_item_id"] for row in ledger if row["published_item_id"]})
+    assert "cloud" in table.splitlines()[0].split()
     assert len(executions) == len(ledger) + 1
     assert [state["state"] for state in shown["states"]] == ["ProviderChoice", "PublicProvider", "Register", "Success"]
     assert all(state["duration_s"] >= 0 for state in shown["states"])

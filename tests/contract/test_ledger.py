@@ -81,6 +81,25 @@ def test_what_was_skipped_during_a_pause_is_waited_for_again_by_another_request(
     assert ledger.get("sub_1", "item") == again
 
 
+@pytest.mark.parametrize("reason", [SkipReason.CLOUDY, SkipReason.COVERAGE, SkipReason.UNCLEAR])
+def test_what_was_skipped_by_a_filter_is_waited_for_again_by_another_request(ledger, reason):
+    skipped = an_outcome(status=OutcomeStatus.SKIPPED, reason=reason)
+    ledger.record(skipped)
+    ledger.record(an_outcome(status=OutcomeStatus.WAITING))
+    assert ledger.get("sub_1", "item") == skipped
+    again = an_outcome(status=OutcomeStatus.WAITING, request_id="req_2")
+    ledger.record(again)
+    assert ledger.get("sub_1", "item") == again
+
+
+@pytest.mark.parametrize("reason", [SkipReason.OUTSIDE, SkipReason.SUPERSEDED])
+def test_what_no_filter_skipped_waits_for_no_other_request(ledger, reason):
+    skipped = an_outcome(status=OutcomeStatus.SKIPPED, reason=reason)
+    ledger.record(skipped)
+    ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_2"))
+    assert ledger.get("sub_1", "item") == skipped
+
+
 def test_waiting_replaces_waiting(ledger):
     ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_1"))
     ledger.record(an_outcome(status=OutcomeStatus.WAITING, request_id="req_2"))

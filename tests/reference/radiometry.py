@@ -34,6 +34,14 @@ class Ground(StrEnum):
     MIXED = "vegetation, water, soil, cloud"
     WATER = "water only"
     DESERT = "desert, nothing dark"
+    CROPS = "lush crops only"
+    HAZE = "forest only, in haze"
+    SMOKE = "forest only, in smoke"
+    SNOW = "conifers over snow"
+    HAZY_LAND = "vegetation, water, soil, cloud, in haze"
+    GLINT = "water only, in the sun's glint"
+    TURBID = "water only, an estuary's"
+    SHALLOW = "water only, over bright sand"
 
 
 class Stored(StrEnum):
@@ -67,6 +75,9 @@ class Vector:
     asset: Mapping[str, Any] = field(default_factory=dict)
     """Fields of every asset, or of the one file."""
 
+    without_ranges: bool = False
+    """Whether the server of the files gives no parts of them."""
+
     file_name: str | None = None
     """Of the one file that holds all bands (blue, green, red, nir); None: a file for each."""
 
@@ -80,6 +91,9 @@ def vectors() -> Iterator[Vector]:
     yield from _sentinel2_l2a()
     yield from _v0()
     yield from _less_said()
+    yield from _half_said()
+    yield from _spelled_otherwise()
+    yield from _bright()
     yield from _other_sentinel2()
     yield from _landsat()
     yield from _planet()
@@ -121,8 +135,64 @@ def _less_said() -> Iterator[Vector]:
     yield _l2a("the agency's own file", "s2-l2a-original", said, IN, IN, red="red-jp2", nir="nir-jp2")
     yield _l2a("no baseline, right", "s2-l2a-no-baseline", {}, IN, IN)
     yield _l2a("no baseline, wrong", "s2-l2a-no-baseline", {}, OFF, OFF)
-    yield _l2a("nothing said, right", "s2-l2a-nothing-said", {}, OFF, OFF, asset={})
-    yield _l2a("nothing said, wrong", "s2-l2a-nothing-said", {}, IN, IN, asset={})
+    early = {"datetime": "2020-06-01T10:00:00Z"}
+    yield _l2a("nothing said, of 2020, right", "s2-l2a-nothing-said", early, OFF, OFF, asset={})
+    yield _l2a("nothing said, of 2020, wrong", "s2-l2a-nothing-said", early, IN, IN, asset={})
+    late = "s2-l2a-no-baseline-late"
+    yield _l2a("nothing said, of 2024, right", late, {}, IN, IN, asset={})
+    yield _l2a("nothing said, of 2024, wrong", late, {}, OFF, OFF, asset={})
+    anew = early | {"s2:generation_time": "2023-06-01T10:00:00Z"}
+    yield _l2a("nothing said, of 2020, processed in 2023", late, anew, IN, IN, asset={}, ground=Ground.DESERT)
+    flagged = {V1_FLAG: False}
+    yield _l2a("no baseline, flag false", late, flagged, IN, IN, asset={}, ground=Ground.DESERT)
+
+
+def _half_said() -> Iterator[Vector]:
+    c1: dict[str, Any] = {"collection": "sentinel-2-c1-l2a", "ground": Ground.DESERT}
+    said = {V1_BASELINE: "05.11"}
+    for how, band in (
+        ("scale only", {"scale": 0.0001}),
+        ("offset only", {"offset": -0.1}),
+        ("offset -1000", {"scale": 0.0001, "offset": -1000}),
+        ("scale 1, offset 0", {"scale": 1, "offset": 0, "data_type": "uint16"}),
+    ):
+        yield _l2a(f"Collection 1, {how}", "s2-c1", said, IN, IN, asset={"raster:bands": [band]}, **c1)
+    yield _l2a(
+        "pre-C1, scale only",
+        "s2-l2a-no-baseline-late",
+        {},
+        IN,
+        IN,
+        asset={"raster:bands": [{"scale": 0.0001}]},
+        collection="sentinel-2-pre-c1-l2a",
+        ground=Ground.DESERT,
+    )
+
+
+def _spelled_otherwise() -> Iterator[Vector]:
+    desert = {"ground": Ground.DESERT, "asset": {}}
+    for baseline in ("5.11", 5.11, "0511", "N0511", 4.0):
+        said = {V1_BASELINE: baseline, V1_FLAG: False}
+        yield _l2a(f"baseline {baseline!r}", "s2-l2a-flag-false", said, IN, IN, **desert)
+    yield _l2a("baseline 2.14 (a number)", "s2-l2a-before-0400", {V1_BASELINE: 2.14}, OFF, OFF, **desert)
+    for flag in (1, "1", "true"):
+        said = {V1_BASELINE: "05.11", V1_FLAG: flag}
+        yield _l2a(f"flag {flag!r}", "s2-l2a-flag-true", said, OFF, OFF, **desert)
+    said = {V1_BASELINE: "05.11", V1_FLAG: None, V0_FLAG: True}
+    yield _l2a("flag null, the older one true", "s2-l2a-flag-true", said, OFF, OFF, **desert)
+
+
+def _bright() -> Iterator[Vector]:
+    """What is bright without any offset, and what is with it."""
+    true, false = {V1_BASELINE: "05.11", V1_FLAG: True}, {V1_BASELINE: "05.11", V1_FLAG: False}
+    yield _l2a("crops, flag true, wrong", "s2-l2a-flag-true", true, IN, IN, ground=Ground.CROPS)
+    for ground in (Ground.HAZE, Ground.SMOKE, Ground.SNOW, Ground.HAZY_LAND):
+        yield _l2a(f"{ground}, flag false", "s2-l2a-flag-false", false, IN, IN, ground=ground)
+    for ground in (Ground.GLINT, Ground.TURBID, Ground.SHALLOW):
+        yield _l2a(f"{ground}, flag true", "s2-l2a-flag-true", true, OFF, OFF, ground=ground)
+        yield _l2a(f"{ground}, flag false", "s2-l2a-flag-false", false, IN, IN, ground=ground)
+    yield _l2a("flag false, wrong, no ranges", "s2-l2a-flag-false", false, OFF, OFF, without_ranges=True)
+    yield _l2a("flag true, wrong, no ranges", "s2-l2a-flag-true", true, IN, IN, without_ranges=True)
 
 
 def _other_sentinel2() -> Iterator[Vector]:
@@ -141,7 +211,8 @@ def _landsat() -> Iterator[Vector]:
         ("Landsat temperature", "landsat-st", kelvin, {"red": "lwir11", "nir": "lwir11"}),
     ):
         bands = {"raster:bands": [{"scale": pair[0], "offset": pair[1]}]}
-        for how, asset in (("raster:bands", bands), ("nothing said", {})):
+        half = {"raster:bands": [{"scale": pair[0]}]}
+        for how, asset in (("raster:bands", bands), ("scale only", half), ("nothing said", {})):
             yield Vector(
                 name=f"{name}, {how}",
                 rule=rule,
@@ -175,6 +246,21 @@ def _contradictions() -> Iterator[Vector]:
     yield _l2a("a third off, flag false", "s2-l2a-flag-false", false, IN, None, stored=third)
     yield _l2a("a third off, flag missing", "s2-l2a-flag-missing", {V1_BASELINE: "04.00"}, IN, None, stored=third)
     yield _l2a("only water, with the offset, flag true", "s2-l2a-flag-true", true, IN, None, ground=Ground.WATER)
+    for ground in (Ground.HAZE, Ground.SMOKE, Ground.SNOW, Ground.HAZY_LAND):
+        yield _l2a(f"{ground}, flag true", "s2-l2a-flag-true", true, OFF, None, ground=ground)
+    old = {V1_BASELINE: "02.14"}
+    yield _l2a("forest in haze, old baseline", "s2-l2a-before-0400", old, OFF, None, ground=Ground.HAZE, asset={})
+    foreign = {"raster:bands": [{"scale": 0.0000275, "offset": -0.2}]}
+    yield _l2a("another product's scale", "s2-l2a-flag-false", false, IN, None, asset=foreign)
+    yield _l2a(
+        "another offset",
+        "s2-c1",
+        {},
+        IN,
+        None,
+        asset={"raster:bands": [{"scale": 0.0001, "offset": 0.1}]},
+        collection="sentinel-2-c1-l2a",
+    )
 
 
 def _l2a(
@@ -228,9 +314,10 @@ INTRO = """# Reference: what a stored number means
 Written by `tests/reference/radiometry.py`; `tests/reference/test_radiometry_vectors.py` holds the page to the table
 and the code to the page. Each row is made as files of known reflectance, with overviews and without; what comes out
 must give an NDVI within 0.002 of the true one (temperatures: within 0.01 K), and what contradicts itself is refused.
+So is what cannot be told apart: forest in haze without the offset and dark forest with it are the same numbers.
 physical value = stored number x scale + offset; 0 is no data.
 
-How the pixels are asked is told in `imagery/raster/radiometry/evidence.py` and `gathering.py`. To write this page
+How the pixels are asked is told in `imagery/raster/radiometry/judging.py` and `gathering.py`. To write this page
 anew after a change of the table: `python -c "from tests.reference.radiometry import write; write()"`.
 """
 
@@ -263,7 +350,8 @@ def _row(rule: Rule) -> str:
 
 def _vector(one: Vector) -> str:
     stored = "each band's coefficient" if one.coefficients else _pair(one.numbers)
-    cells = (one.name, f"`{one.rule}`", one.stored.value or stored, one.ground.value, _outcome(one))
+    numbers = (one.stored.value or stored) + (", served without ranges" if one.without_ranges else "")
+    cells = (one.name, f"`{one.rule}`", numbers, one.ground.value, _outcome(one))
     return "| " + " | ".join(cells) + " |"
 
 

@@ -17,7 +17,7 @@ from imagery.model.aoi import parse_aoi
 from imagery.model.processing import Index, Processing, Resampling
 from imagery.model.subscription import Filters, Subscription
 from imagery.service.processing import MAX_INDICES, check_options, known_index
-from imagery.service.specimen import resolution_m, specimen_of
+from imagery.service.specimen import is_raster, resolution_m, specimen_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SQUARE = {
@@ -200,11 +200,46 @@ def test_an_odd_collection_is_no_reason_to_stumble(declared: object) -> None:
 
 def test_filters_outside_their_range_are_refused() -> None:
     for filters in (Filters(max_cloud_cover=101), Filters(min_clear_fraction=-0.1), Filters(min_coverage=2)):
-        with pytest.raises(SubscriptionInvalid, match="lies between") as refused:
+        with pytest.raises(SubscriptionInvalid, match=r"from 0 to 1, such as 0\.7|from 0 to 100") as refused:
             check(filters=filters)
         assert refused.value.field is not None
         assert refused.value.field.startswith("/filters/")
     check(filters=replace(Filters(), min_clear_fraction=0.0))
+
+
+def test_a_kernel_without_a_grid_is_refused() -> None:
+    with pytest.raises(SubscriptionInvalid, match="without resolution_m") as refused:
+        check(Processing(resampling=Resampling.BILINEAR))
+    assert refused.value.field == "/processing/resampling"
+    check(Processing(resampling=Resampling.BILINEAR, resolution_m=10.0))
+
+
+@pytest.mark.parametrize("name", ["NDVI", "Ndvi", "ndvi"])
+def test_a_known_index_is_known_in_any_letters(name: str) -> None:
+    assert known_index(name, field="/").name == "ndvi"
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"type": "image/tiff; application=geotiff; profile=cloud-optimized"}, True),
+        ({"type": "image/jp2", "roles": ["data"]}, True),
+        ({"type": "application/x-hdf5"}, True),
+        ({}, True),
+        ({"type": "image/tiff", "roles": ["metadata"]}, True),
+        ({"roles": ["data", "metadata"]}, True),
+        ({"type": "application/xml", "roles": ["metadata"]}, False),
+        ({"type": "application/json"}, False),
+        ({"type": "text/plain"}, False),
+        ({"type": "image/jpeg", "roles": ["thumbnail"]}, False),
+        ({"roles": ["metadata"]}, False),
+        ({"roles": ["thumbnail"]}, False),
+    ],
+)
+def test_what_has_pixels_is_told_by_type_then_roles(declared: dict[str, Any], expected: bool) -> None:
+    specimen = specimen_of(collection({"one": declared}))
+    assert specimen is not None
+    assert is_raster(specimen, "one") is expected
 
 
 @pytest.mark.parametrize(

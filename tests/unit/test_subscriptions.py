@@ -74,7 +74,10 @@ class Offerer:
             raise CollectionUnknown(f"no collection {collection_id}")
         extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
         found = pystac.Collection(collection_id, "Offered", extent)
-        found.extra_fields["item_assets"] = {key: {} for key in ("blue", "green", "red", "nir", "scl")}
+        found.extra_fields["item_assets"] = {
+            **{key: {} for key in ("blue", "green", "red", "nir", "scl")},
+            "granule_metadata": {"type": "application/xml", "roles": ["metadata"]},
+        }
         return found
 
 
@@ -129,6 +132,23 @@ def test_a_window_that_is_over_is_asked_for_to_its_end(subscriptions: Subscripti
     (request,) = subscriptions.queue.peek(10)
     assert request.window is not None
     assert request.window.end_at == NOW - timedelta(days=7)
+
+
+def test_an_asset_without_pixels_is_refused(subscriptions: Subscriptions) -> None:
+    with pytest.raises(SubscriptionInvalid, match="no pixels in 'granule_metadata'; it has: blue, green") as refused:
+        subscriptions.create(ANA, replace(NEW, assets=("red", "granule_metadata")))
+    assert refused.value.field == "/assets/1"
+
+
+def test_an_ended_subscription_goes_on_up_to_its_new_end_though_that_is_past(subscriptions: Subscriptions) -> None:
+    made = subscriptions.create(ANA, replace(NEW, end_at=NOW - timedelta(days=9))).subscription
+    subscriptions.store.replace(made.changed(now=NOW, status=SubscriptionStatus.ENDED, delete_at=NOW))
+
+    changed = subscriptions.change(ANA, made.id, {"end_at": NOW - timedelta(days=5)}, expected_version=None)
+
+    assert (changed.status, changed.delete_at) == (SubscriptionStatus.ACTIVE, None)
+    newest = next(one.window for one in subscriptions.queue.peek(10) if one.window and one.window.end_at > made.end_at)
+    assert (newest.start_at, newest.end_at) == (made.start_at, NOW - timedelta(days=5))
 
 
 def test_no_assets_means_the_collections_usual_ones(subscriptions: Subscriptions) -> None:

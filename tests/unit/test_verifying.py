@@ -22,6 +22,7 @@ from imagery.catalogs.sqlite.store import CatalogStore
 from imagery.model.outcome import Outcome, OutcomeStatus
 from imagery.model.product import Product, ProductStatus
 from imagery.objects import open_objects
+from imagery.raster.agreement import disagreements
 from imagery.service.verifying import MAKE_ANEW, PUBLISH_AGAIN, Difference, Verification, Verified
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.ledger import SqliteLedger
@@ -231,3 +232,24 @@ def test_an_asset_outside_the_store_is_not_fetched(place: Place) -> None:
     stored = json.dumps(item.to_dict(include_self_link=False, transform_hrefs=False)).encode()
     place.overwrite(f"{product.prefix}/item.json", stored)
     assert place.only().what == "is gone"
+
+
+def test_a_scale_that_only_the_file_knows_is_named(place: Place) -> None:
+    said = {"imagery:radiometry": "by its baseline", "raster:scale": None, "raster:offset": None}
+    place.publish(**said)
+
+    assert "its item says nothing of either" in place.only().what
+
+
+def test_scales_that_are_said_band_by_band_are_held_against_the_file(place: Place) -> None:
+    told = {"raster:scale": 0.0001, "raster:offset": 0.0}
+    item = pystac.Asset(
+        "a.tif", extra_fields={"proj:shape": [30, 40], "nodata": 0, "data_type": "int16", "bands": [told]}
+    )
+    body = place.cog()
+    item.extra_fields["file:checksum"] = "1220" + hashlib.sha256(body).hexdigest()
+
+    assert disagreements(body, item) == [
+        "holds uint16, its item says int16",
+        "has scale 0.0001 and offset -0.1, its item says 0.0001 and 0.0",
+    ]

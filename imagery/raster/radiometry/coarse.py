@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window, from_bounds
 from rasterio.windows import bounds as bounds_of
-from shapely.geometry import shape
 
 from imagery.metering import Meter, meter_in_use
-from imagery.raster.area import Geometry, to_crs
 from imagery.raster.blocks import HEADER_BYTES, count_window
 from imagery.raster.gdal import translated
 
@@ -22,6 +20,9 @@ SIDE = 512
 
 MAX_CELLS = 4_000_000
 """Pixels that are read for it of one asset, at most; a whole tile at 10 m has 120 million."""
+
+_PLACES = ((0.5, 0.5), (0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
+"""Fractions of width and height: the middle, then the middles of the four quarters."""
 
 LARGEST_BLOCK = 1024
 """Pixels a side of a block; larger ones (a JPEG 2000 without tiles) are cut through."""
@@ -50,22 +51,29 @@ class View:
     whole: bool
     """Whether the window is all of the first raster."""
 
-    @classmethod
-    def nothing(cls) -> View:
-        """When there was nothing to look at."""
-        return cls(window=(0, 0, 0, 0), bounds=(0, 0, 0, 0), crs=None, shape=(0, 0), step=1, overview=1, whole=False)
 
+def choose_views(first: Any, rasters: Sequence[Any]) -> Iterator[View]:
+    """All of `first` if each of the open `rasters` can show it cheaply, else its middle, then those of its quarters.
 
-def choose_view(first: Any, rasters: Sequence[Any], near: Geometry | None) -> View | None:
-    """All of `first` if each of the open `rasters` can show it cheaply, else blocks of it around `near`.
-
-    None if it lies on no grid that runs north to south.
+    The places are the scene's own: what is seen does not depend on who asks. Nothing if it lies on no grid that
+    runs north to south.
     """
     if not _is_upright(first):
-        return None
-    whole = Window(0, 0, first.width, first.height)
-    is_cheap = all(_cells(src) <= MAX_CELLS for src in rasters)
-    window = whole if is_cheap else _window_near(first, near)
+        return
+    if all(_cells(src) <= MAX_CELLS for src in rasters):
+        yield _view(first, Window(0, 0, first.width, first.height))
+        return
+    seen: set[tuple[int, int]] = set()
+    for across, down in _PLACES:
+        height, width = first.block_shapes[0]
+        column, columns = span(across * first.width, width, first.width)
+        row, rows = span(down * first.height, height, first.height)
+        if (column, row) not in seen:
+            seen.add((column, row))
+            yield _view(first, Window(column, row, columns, rows))
+
+
+def _view(first: Any, window: Window) -> View:
     step = 1
     while max(window.width, window.height) > SIDE * step:
         step *= 2
@@ -76,7 +84,7 @@ def choose_view(first: Any, rasters: Sequence[Any], near: Geometry | None) -> Vi
         shape=(-(-int(window.height) // step), -(-int(window.width) // step)),
         step=step,
         overview=_overview(first, step),
-        whole=window == whole,
+        whole=(window.width, window.height) == (first.width, first.height),
     )
 
 
@@ -118,36 +126,18 @@ def _cells(src: Any) -> int:
     return int(src.width // factor) * int(src.height // factor)
 
 
-def _window_near(first: Any, near: Geometry | None) -> Window:
-    """The block or blocks around the middle of `near`, SIDE pixels a side or a whole block."""
-    column, row = _middle(first, near)
-    height, width = first.block_shapes[0]
-    column_off, across = _span(column, width, first.width)
-    row_off, down = _span(row, height, first.height)
-    return Window(column_off, row_off, across, down)
-
-
-def _span(middle: float, block: int, length: int) -> tuple[int, int]:
-    """(offset, size) along one axis: on the borders of blocks, so that none is read for a strip of it."""
+def span(middle: float, block: int, length: int) -> tuple[int, int]:
+    """(offset, size) along one axis around `middle`, about SIDE: on the borders of blocks, so that none is read for a
+    strip of it. The last block of a raster may be a strip itself: then with the one before it.
+    """
     unit = block if block <= LARGEST_BLOCK else 1
-    size = min(max(SIDE, unit), length)
-    offset = int((middle - size / 2 + unit / 2) // unit) * unit
-    offset = min(max(offset, 0), (max(length - 1, 0) // unit) * unit)
-    if length - offset < size // 2:
-        offset = max(0, offset - unit)
-    return offset, min(size, length - offset)
-
-
-def _middle(first: Any, near: Geometry | None) -> tuple[float, float]:
-    """(column, row), inside the raster."""
-    aoi = None if near is None else to_crs(near, first.crs)
-    column, row = first.width / 2, first.height / 2
-    if aoi is not None:
-        centre = shape(aoi).centroid
-        inverse = ~first.transform
-        column = inverse.a * centre.x + inverse.c
-        row = inverse.e * centre.y + inverse.f
-    return min(max(column, 0.0), first.width - 1.0), min(max(row, 0.0), first.height - 1.0)
+    count, total = -(-SIDE // unit), -(-length // unit)
+    first = int(middle / unit - (count - 1) / 2)
+    first = min(max(first, 0), max(total - count, 0))
+    if first > 0 and length - first * unit < SIDE // 2:
+        first -= 1
+        count += 1
+    return first * unit, min(count * unit, length - first * unit)
 
 
 def _covers(src: Any, window: Window, view: View) -> bool:

@@ -5,34 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pystac
-from numpy.typing import NDArray
 
-from imagery.errors import AssetMissing, RasterUnreadable
-from imagery.raster.area import Geometry
+from imagery.errors import AssetMissing, ChecksumMismatch, RangesUnsupported, RasterUnreadable
 from imagery.raster.gdal import open_raster
-from imagery.raster.radiometry.coarse import View, choose_view, read_coarsely
-from imagery.raster.radiometry.evidence import DARK_BELOW, MIN_PIXELS, BandCount, Basis, Evidence, judge
+from imagery.raster.radiometry.coarse import View, choose_views, read_coarsely
+from imagery.raster.radiometry.counting import Counted, Pixels, count, joined, usable
+from imagery.raster.radiometry.evidence import Evidence, Verdict
+from imagery.raster.radiometry.judging import judge
 from imagery.raster.radiometry.sentinel2 import S2_COLLECTION_1, S2_L2A, S2_REFLECTANCE
+from imagery.raster.whole import MAX_UNASKED_BYTES, fetch_whole
 
 logger = logging.getLogger(__name__)
-
-Pixels = NDArray[np.int64]
-
-VEGETATION, WATER = 4, 6
-"""Of Sentinel-2's scene classes, which no offset changes."""
-
-CONTRAST = 1500
-"""nir - red from which a pixel is taken for vegetation: 0.15 of reflectance, with the offset or without."""
-
-DARKEST_PERCENTILE = 2
-
-_BANDS = ("blue", "red")
-"""Where vegetation and water are dark."""
 
 _WANTED: Mapping[str, tuple[str, ...]] = {
     "blue": ("blue", "B02"),
@@ -42,13 +30,19 @@ _WANTED: Mapping[str, tuple[str, ...]] = {
 }
 """What is looked at → its asset keys: Earth Search v1's, then those of v0."""
 
+_UNUSABLE = (AssetMissing, RasterUnreadable, ChecksumMismatch)
 
-def gather(item: pystac.Item, asset_keys: Sequence[str], *, near: Geometry | None) -> Evidence | None:
+
+def gather(item: pystac.Item, asset_keys: Sequence[str], *, folder: Path | None = None) -> Evidence | None:
     """Evidence for those of the assets that are Sentinel-2 surface reflectance made into COGs; None if there are none.
 
     Blue and red are read over the whole scene, at most 512 pixels a side, from their overviews; nir and the scene
-    classes to know what is dark. From large files without overviews only blocks around `near` (the scene's middle
-    without it) are read. An asset that is gone or no raster is left out, and the evidence says so.
+    classes to know what is dark. Of large files without overviews the scene's middle is read, and those of its
+    quarters as long as it is not certain that the offset was taken off. The same item gives the same evidence, whoever
+    asks. An asset that is gone, no raster or not the file its checksum is of is left out, and the evidence says so.
+
+    Where a server gives no parts of its files they are read whole (MAX_UNASKED_BYTES each, at most) into `folder`;
+    without one they are left out.
 
     Raises RasterUnavailable when one of them could not be read just now: without evidence, waiting is better.
     """
@@ -58,10 +52,10 @@ def gather(item: pystac.Item, asset_keys: Sequence[str], *, near: Geometry | Non
         opened: list[_Opened] = []
         for role, known in _WANTED.items():
             key = next((key for key in known if key in item.assets), None)
-            src = None if key is None else _open(stack, item.assets[key].href)
-            if key is not None and src is not None:
-                opened.append(_Opened(role=role, key=key, href=item.assets[key].href, src=src))
-        return _look(opened, near)
+            found = None if key is None else _open(stack, item.assets[key], folder)
+            if key is not None and found is not None:
+                opened.append(_Opened(role=role, key=key, href=found[0], src=found[1]))
+        return _look(opened)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,41 +71,71 @@ class _Opened:
     """A rasterio dataset."""
 
 
-def _open(stack: ExitStack, href: str) -> Any | None:
+def _open(stack: ExitStack, asset: pystac.Asset, folder: Path | None) -> tuple[str, Any] | None:
+    """Where it is read from, and the open dataset."""
     try:
-        return stack.enter_context(open_raster(href))
-    except (AssetMissing, RasterUnreadable) as error:
+        try:
+            return asset.href, stack.enter_context(open_raster(asset.href))
+        except RangesUnsupported:
+            if folder is None:
+                raise
+        href = str(_whole(asset, folder))
+        return href, stack.enter_context(open_raster(href))
+    except _UNUSABLE as error:
         _left_out(error)
         return None
+
+
+def _whole(asset: pystac.Asset, folder: Path) -> Path:
+    checksum, size = asset.extra_fields.get("file:checksum"), asset.extra_fields.get("file:size")
+    return fetch_whole(
+        asset.href,
+        folder,
+        checksum=checksum if isinstance(checksum, str) else None,
+        size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        max_bytes=MAX_UNASKED_BYTES,
+    )
 
 
 def _left_out(error: Exception) -> None:
     logger.info("an asset is not used as evidence of the offset", extra={"reason": str(error)})
 
 
-def _look(opened: Sequence[_Opened], near: Geometry | None) -> Evidence:
+def _look(opened: Sequence[_Opened]) -> Evidence:
     by_role = {one.role: one for one in opened}
     first = by_role.get("red") or by_role.get("blue")
-    view = None if first is None else choose_view(first.src, [one.src for one in opened], near)
-    seen, bytes_read = ({}, 0) if view is None else _read(opened, view)
-    bands = {role: seen[role] for role in _BANDS if role in seen}
-    basis, dark, pixels = _dark(seen, bands)
-    counts = tuple(_count(by_role[role].key, band, dark) for role, band in bands.items())
-    contrast = _contrast(seen, dark) if basis is not None else None
-    view = view or View.nothing()
+    evidence = _evidence({}, by_role, ())
+    if first is None:
+        return evidence
+    views: list[View] = []
+    places: list[dict[str, Pixels]] = []
+    bytes_read = 0
+    for view in choose_views(first.src, [one.src for one in opened]):
+        seen, size = _read(opened, view)
+        views.append(view)
+        places.append(usable(seen))
+        bytes_read += size
+        evidence = _evidence(joined(places), by_role, views)
+        if evidence.verdict is Verdict.TAKEN_OFF:
+            break
+    return replace(evidence, bytes_read=bytes_read)
+
+
+def _evidence(seen: Mapping[str, Pixels], by_role: Mapping[str, _Opened], views: Sequence[View]) -> Evidence:
+    found: Counted = count(seen)
+    counts = tuple(replace(one, asset_key=by_role[role].key) for role, one in found.counts.items())
     return Evidence(
-        verdict=judge(basis, counts, contrast),
-        basis=basis,
-        pixels=pixels,
+        verdict=judge(found.basis, counts, found.nir),
+        basis=found.basis,
+        pixels=found.pixels,
         counts=counts,
-        contrast=contrast,
+        nir=found.nir,
         assets=tuple(by_role[role].key for role in seen),
         unread=tuple(role for role in _WANTED if role not in seen),
-        window=view.window,
-        step=view.step,
-        overview=view.overview,
-        whole=view.whole,
-        bytes_read=bytes_read,
+        windows=tuple(view.window for view in views),
+        step=views[0].step if views else 1,
+        overview=views[0].overview if views else 1,
+        whole=bool(views) and views[0].whole,
     )
 
 
@@ -122,58 +146,10 @@ def _read(opened: Sequence[_Opened], view: View) -> tuple[dict[str, Pixels], int
     for one in opened:
         try:
             found = read_coarsely(one.src, view, href=one.href)
-        except (AssetMissing, RasterUnreadable) as error:
+        except _UNUSABLE as error:
             _left_out(error)
             continue
         if found is not None:
             seen[one.role], size = found
             bytes_read += size
     return seen, bytes_read
-
-
-def _dark(seen: Mapping[str, Pixels], bands: Mapping[str, Pixels]) -> tuple[Basis | None, NDArray[np.bool_], int]:
-    """Which pixels, by the first kind of which there are enough; else no basis, and the most there were.
-
-    Vegetation goes before water, whose numbers turbidity, glint and over-correction move about.
-    """
-    if not bands:
-        return None, np.zeros((0, 0), bool), 0
-    usable = _away_from_nodata([seen[role] for role in ("blue", "red", "nir") if role in seen])
-    kinds: list[tuple[Basis, NDArray[np.bool_]]] = []
-    if "scl" in seen:
-        kinds.append((Basis.VEGETATION, usable & (seen["scl"] == VEGETATION)))
-    if "nir" in seen and "red" in seen:
-        kinds.append((Basis.CONTRAST, usable & (seen["nir"] - seen["red"] >= CONTRAST)))
-    if "scl" in seen:
-        kinds.append((Basis.WATER, usable & np.isin(seen["scl"], (VEGETATION, WATER))))
-    most = 0
-    for basis, dark in kinds:
-        pixels = int(np.count_nonzero(dark))
-        if pixels >= MIN_PIXELS:
-            return basis, dark, pixels
-        most = max(most, pixels)
-    return None, np.zeros_like(usable), most
-
-
-def _away_from_nodata(bands: Sequence[Pixels]) -> NDArray[np.bool_]:
-    """Pixels of data whose eight neighbours are data as well: overviews average zeros into what lies beside them."""
-    missing = np.any([band <= 0 for band in bands], axis=0)
-    height, width = missing.shape
-    around = np.pad(missing, 1)
-    near = np.any([around[r : r + height, c : c + width] for r in range(3) for c in range(3)], axis=0)
-    usable: NDArray[np.bool_] = ~near
-    return usable
-
-
-def _contrast(seen: Mapping[str, Pixels], dark: NDArray[np.bool_]) -> float | None:
-    if "nir" not in seen or "red" not in seen:
-        return None
-    return float(np.median((seen["nir"] - seen["red"])[dark]))
-
-
-def _count(key: str, band: Pixels, dark: NDArray[np.bool_]) -> BandCount:
-    values = band[dark]
-    if not values.size:
-        return BandCount(asset_key=key, below=0.0, darkest=0.0)
-    below = float(np.count_nonzero(values < DARK_BELOW)) / values.size
-    return BandCount(asset_key=key, below=below, darkest=float(np.percentile(values, DARKEST_PERCENTILE)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import overload
 
@@ -47,6 +48,21 @@ def settle(radiometry: Radiometry | None, evidence: Evidence | None, asset_key: 
     if leaning is not None and not _is(radiometry.offset, leaning):
         raise RadiometryContradictory(f"{asset_key}: {radiometry.source}; but {evidence.text}. {_NEXT}")
     return replace(radiometry, source=f"{radiometry.source}; {evidence.text}")
+
+
+def lend(own: Evidence | None, others: Mapping[str, Evidence | None]) -> Evidence | None:
+    """The evidence of one item, or where it is not certain itself another's that is: `others` are by item id and of
+    items of which the same must hold. Where those contradict each other or it, its own stands.
+    """
+    if own is None or own.verdict in _CLEAR or own.verdict is Verdict.MIXED:
+        return own
+    clear = {name: one for name, one in sorted(others.items()) if one is not None and one.verdict in _CLEAR}
+    if len({one.verdict for one in clear.values()}) != 1:
+        return own
+    name, lent = next(iter(clear.items()))
+    if own.verdict in _LEANING and _LEANING[own.verdict] != _CLEAR[lent.verdict]:
+        return own
+    return replace(lent, of=name)
 
 
 def _is(offset: float | None, expected: float) -> bool:

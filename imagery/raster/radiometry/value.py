@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 Pair = tuple[float, float]
 """(scale, offset)."""
@@ -31,3 +33,12 @@ def agreed(pairs: list[Pair | None], source: str) -> Radiometry | None:
     if first is not None and pairs.count(first) == len(pairs):
         return Radiometry(scale=first[0], offset=first[1], source=source)
     return Radiometry(scale=None, offset=None, source=f"{source}, which differ", bands=tuple(pairs))
+
+
+def of_file(scales: Sequence[float], offsets: Sequence[float]) -> Radiometry | None:
+    """What a file itself says, where nobody else says anything; None where it says nothing: 1 and 0 in every band."""
+    pairs: list[Pair | None] = [
+        None if pair == (1.0, 0.0) or pair[0] == 0 or not (isfinite(pair[0]) and isfinite(pair[1])) else pair
+        for pair in zip(scales, offsets, strict=True)
+    ]
+    return agreed(pairs, "scale and offset that the file itself gives")

@@ -28,10 +28,10 @@ _RECORD = """INSERT INTO outcome (subscription_id, item_id, status, acquired_at,
     source_updated_at = excluded.source_updated_at, body = excluded.body
     WHERE excluded.status <> 'waiting' OR status = 'waiting'
     OR (excluded.source_updated_at IS NOT NULL AND coalesce(source_updated_at, '') < excluded.source_updated_at)
-    OR ((status = 'failed' OR json_extract(outcome.body, '$.reason') = 'inactive')
+    OR ((status = 'failed' OR json_extract(outcome.body, '$.reason') IN ('inactive', 'cloudy', 'coverage', 'unclear'))
     AND json_extract(outcome.body, '$.request_id') <> json_extract(excluded.body, '$.request_id'))"""
-"""Last lines: work begins again only on a later state of the item, by a replay, or where none was done because the
-subscription was paused at the time; a late WAITING hides no outcome."""
+"""Last lines: work begins again only on a later state of the item, by a replay, or by another request where none was
+done because the subscription was paused at the time or had other filters; a late WAITING hides no outcome."""
 
 
 class SqliteLedger:

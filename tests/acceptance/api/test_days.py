@@ -49,6 +49,14 @@ def day(client: httpx.Client, view: Json, date: str) -> tuple[str, str]:
     return answer.json()["status"], answer.json()["explanation"]
 
 
+def test_the_days_of_one_that_is_over_are_those_before_its_end(ana: httpx.Client) -> None:
+    view = subscribe(ana, start_at="2025-04-10T00:00:00Z", end_at="2025-06-01T10:00:00Z")
+
+    days = [one["date"] for one in ana.get(f"{view['links']['ledger']}/days").json()["days"]]
+
+    assert (days[0], days[-1], len(days)) == ("2025-06-01", "2025-05-03", 30)
+
+
 def test_a_day_without_an_image_says_why(api: Api, ana: httpx.Client, clock: Any) -> None:
     view = subscribe(ana, start_at="2026-04-10T00:00:00Z", end_at="2026-06-01T00:00:00Z")
     assert day(ana, view, "2026-04-20")[0] == "not_looked_yet"
@@ -57,8 +65,8 @@ def test_a_day_without_an_image_says_why(api: Api, ana: httpx.Client, clock: Any
 
     assert day(ana, view, "2026-04-21") == (
         "acquired",
-        "21 April 2026: S2_2026-04-21T10:00:00+00:00 was skipped: cloud cover of the scene is 93.0 %, "
-        "the subscription takes up to 60 %.",
+        "21 April 2026: S2_2026-04-21T10:00:00+00:00 was skipped by the filters of 2026-05-01: "
+        "cloud cover of the scene is 93.0 %, the subscription takes up to 60 %.",
     )
     assert day(ana, view, "2026-04-20") == (
         "no_acquisition",

@@ -87,9 +87,10 @@ def test_a_patch_of_one_filter_leaves_the_others(ana: httpx.Client) -> None:
         ({"buffer_m": -900}, "subscription-invalid", "/processing/buffer_m"),
         ({"resolution_m": 0}, "body-invalid", "/processing/resolution_m"),
         ({"resolution_m": 0.1}, "subscription-invalid", "/processing/resolution_m"),
+        ({"resampling": "bilinear"}, "subscription-invalid", "/processing/resampling"),
         ({"resampling": "lanczos"}, "body-invalid", "/processing/resampling"),
         ({"indices": "ndvi"}, "body-invalid", "/processing/indices"),
-        ({"indices": ["NDVI"]}, "body-invalid", "/processing/indices/0"),
+        ({"indices": ["my ndvi"]}, "body-invalid", "/processing/indices/0"),
         ({"indices": [7]}, "body-invalid", "/processing/indices/0"),
         ({"indices": [RATIO] * 11}, "body-invalid", "/processing/indices"),
         ({"indices": [{"name": "a"}]}, "body-invalid", "/processing/indices/0/formula"),
@@ -111,10 +112,23 @@ def test_what_cannot_be_done_names_the_field(ana: httpx.Client, processing: Json
     assert ana.get(url).json()["version"] == 1
 
 
-@pytest.mark.parametrize("value", [1.01, -0.1, "0.5", True])
+@pytest.mark.parametrize("value", [1.01, -0.1, 70, "0.5", True])
 def test_a_fraction_is_a_number_from_0_to_1(ana: httpx.Client, value: Any) -> None:
     answer = ana.post("/v1/subscriptions", json=a_body(filters={"min_clear_fraction": value}))
     assert_problem(answer, 422, "body-invalid", field="/filters/min_clear_fraction")
+    if isinstance(value, float | int) and value is not True:
+        assert "a fraction from 0 to 1, such as 0.7" in answer.text
+
+
+def test_a_known_index_may_be_written_in_capitals(ana: httpx.Client) -> None:
+    assert subscribe(ana, processing={"indices": ["NDVI"]})["processing"]["indices"] == [NDVI]
+
+
+@pytest.mark.parametrize("name", ["my ndvi", "NDXI"])
+def test_a_name_that_is_no_known_index_is_answered_with_those_there_are(ana: httpx.Client, name: str) -> None:
+    answer = ana.post("/v1/subscriptions", json=a_body(processing={"indices": [name]}))
+    assert answer.status_code == 422
+    assert "evi, gndvi, nbr, ndmi, ndre, ndvi, ndwi, savi" in answer.text
 
 
 def test_a_repeat_with_another_processing_is_another_wish(ana: httpx.Client) -> None:

@@ -13,7 +13,9 @@ import rasterio
 import rasterio.mask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio import windows
 from rasterio.enums import ColorInterp
+from rasterio.features import geometry_mask, geometry_window
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
 from shapely.geometry import Point, Polygon, mapping, shape
@@ -213,7 +215,10 @@ def test_an_aoi_across_the_antimeridian_gives_its_half_on_a_raster_of_one_side(w
 
 def expected(src: Any, geometry: dict[str, Any]) -> tuple[np.ndarray, Affine] | None:
     aoi = transform_geom("EPSG:4326", src.crs, geometry)
-    for all_touched in (False, True):
+    window = geometry_window(src, [aoi], boundless=True)
+    place, size = windows.transform(window, src.transform), (int(window.height), int(window.width))
+    holds_a_centre = geometry_mask([aoi], size, place, invert=True).any()
+    for all_touched in (False,) if holds_a_centre else (False, True):
         try:
             outside, _, _ = rasterio.mask.raster_geometry_mask(src, [aoi], crop=True, all_touched=all_touched)
         except ValueError:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
+import pystac
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.enums import ColorInterp
 
-from imagery.raster.harmonise import harmonised
+from imagery.raster.harmonise import harmonised, is_reflectance
 from imagery.raster.radiometry import Radiometry
 from tests.unit.raster.made_clips import clip_of
 
@@ -69,11 +72,52 @@ def test_signed_numbers_may_fall_below_nought_but_never_on_nodata() -> None:
 
 
 def test_a_nodata_at_the_top_is_not_met_either() -> None:
-    one = clip_of(np.array([[255, 254, 10]], np.uint8), nodata=255)
+    one = clip_of(np.array([[255, 249, 10]], np.uint8), nodata=255)
 
     result, _ = harmonised(one, Radiometry(scale=1.0, offset=5.0, source="made up"))
 
     assert result.data[0].tolist() == [[255, 254, 15]]
+
+
+def test_what_would_not_fit_above_is_left_as_it_is() -> None:
+    one = clip_of(np.array([[255, 250, 10]], np.uint8), nodata=255)
+    made_up = Radiometry(scale=1.0, offset=5.0, source="made up")
+
+    result, radiometry = harmonised(one, made_up)
+
+    assert result is one
+    assert (radiometry.scale, radiometry.offset) == (1.0, 5.0)
+    assert "not harmonised" in radiometry.source
+
+
+def test_of_several_bands_only_the_one_that_would_not_fit_is_left() -> None:
+    one = clip_of(np.array([[[250]], [[10]]], np.uint8), nodata=0)
+
+    result, radiometry = harmonised(one, Radiometry(scale=1.0, offset=10.0, source="made up"))
+
+    assert result.data[:, 0, 0].tolist() == [250, 20]
+    assert radiometry.bands == ((1.0, 10.0), (1.0, 0.0))
+    assert "of band 1" in radiometry.source
+
+
+@pytest.mark.parametrize(
+    ("collection", "key", "roles", "found"),
+    [
+        ("sentinel-2-l2a", "red", [], True),
+        ("landsat-c2-l2", "red", [], True),
+        ("landsat-c2-l2", "lwir11", ["data", "temperature"], False),
+        ("landsat-c2l2-st", "ST_B10", ["reflectance"], False),
+        ("others", "b1", ["reflectance"], True),
+        ("others", "b1", ["data"], False),
+    ],
+)
+def test_reflectance_is_told_by_the_collection_then_by_the_role(
+    collection: str, key: str, roles: list[str], found: bool
+) -> None:
+    item = pystac.Item("a", None, None, datetime(2026, 4, 20, tzinfo=UTC), {}, collection=collection)
+    item.add_asset(key, pystac.Asset("a.tif", roles=roles))
+
+    assert is_reflectance(item, key) is found
 
 
 def test_a_real_0_of_a_file_without_nodata_is_moved_like_the_others() -> None:

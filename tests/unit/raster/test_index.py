@@ -105,14 +105,26 @@ def test_what_cannot_be_reckoned_is_nodata() -> None:
     assert result.data[0].tolist() == [[-32768, 0]], "0 / 0, then (-0.05 + 0.05) / -0.1"
 
 
-def test_what_is_beyond_the_range_is_clamped_and_counted() -> None:
-    one = clip_of(np.array([[1000, 40_000, 100]], np.uint16))
+def test_what_is_beyond_the_range_is_nodata_and_counted() -> None:
+    one = clip_of(np.array([[1000, 40_000, 100, 32_767]], np.uint16))
 
-    result = by_name(parse_formula("where(red > 0.05, red * 10, -9)"), red=one)
+    result = by_name(parse_formula("where(red > 3.5, red * 10, where(red > 0.05, red, -9))"), red=one)
 
-    assert result.data[0].tolist() == [[10_000, 32767, -32767]]
-    assert "2 pixels beyond" in result.descriptions[0]
+    assert result.data[0].tolist() == [[1000, -32768, -32768, 32767]]
+    assert result.valid.tolist() == [[True, False, False, True]]
+    assert result.valid_pixels == 2
+    assert "2 pixels beyond ±3.2767 are nodata" in result.descriptions[0]
     assert "beyond" not in by_name(NDVI, red=one, nir=one).descriptions[0]
+
+
+def test_evi_of_dark_pixels_is_no_number_that_looks_like_one() -> None:
+    bands = {"nir": 10_000, "red": 1_000, "blue": 3_467}  # what they are divided by is all but nothing
+    clips = {name: clip_of(np.array([[value]], np.uint16)) for name, value in bands.items()}
+
+    result = by_name(parse_formula(KNOWN["evi"].formula), **clips)
+
+    assert result.data[0].tolist() == [[-32768]]
+    assert result.valid_pixels == 0
 
 
 def test_a_coarser_band_is_laid_on_the_finest_by_pixel_centre() -> None:
@@ -200,10 +212,12 @@ def test_ndvi_is_what_plain_arithmetic_says(red: np.ndarray, nir: np.ndarray, ra
     assert radiometry.offset is not None
     r, n = red * 0.0001 + radiometry.offset, nir * 0.0001 + radiometry.offset
     with np.errstate(all="ignore"):
-        expected = np.clip((n - r) / (n + r), -3.2767, 3.2767)
+        expected = (n - r) / (n + r)
     has = (red != 0) & (nir != 0) & (np.abs(n + r) > 1e-9)
-    np.testing.assert_allclose(result.data[0][has] * 0.0001, expected[has], atol=0.00006)
+    fits = has & (np.abs(expected) < 3.2767)
+    np.testing.assert_allclose(result.data[0][fits] * 0.0001, expected[fits], atol=0.00006)
     assert (result.data[0][(red == 0) | (nir == 0)] == -32768).all()
+    assert (result.data[0][has & (np.abs(expected) > 3.2768)] == -32768).all()
 
 
 def test_ndvi_of_real_parcels_is_ndvi_of_the_real_pixels(shared_data: Path) -> None:

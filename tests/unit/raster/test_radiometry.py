@@ -9,7 +9,8 @@ from typing import Any
 import pystac
 import pytest
 
-from imagery.raster.radiometry import decide
+from imagery.errors import RadiometryContradictory
+from imagery.raster.radiometry import Radiometry, decide, of_file
 
 MAIN_ITEM = "imagery/earthsearch_33T_2023-08/S2A_33TWL_20230815_0_L2A/S2A_33TWL_20230815_0_L2A.json"
 
@@ -130,22 +131,158 @@ def test_real_items(shared_data: Path) -> None:
 
 
 def test_bands_that_differ_each_have_their_own_scale_and_offset() -> None:
-    item = sentinel2("landsat-c2-l2")
+    item = sentinel2("naip")
     item.assets["red"].extra_fields["bands"] = [{"raster:scale": 0.02}, {"raster:scale": 0.002, "raster:offset": 0.49}]
     found = decide(item, "red")
     assert found is not None and (found.scale, found.offset) == (None, None)
     assert found.bands == ((0.02, 0.0), (0.002, 0.49))
-    old = decide(sentinel2("landsat-c2-l2", bands=[{"scale": 0.02}, {"nodata": 0}]), "red")
+    old = decide(sentinel2("naip", bands=[{"scale": 0.02}, {"nodata": 0}]), "red")
     assert old is not None and old.bands == ((0.02, 0.0), None)
 
 
 def test_bands_that_agree_speak_for_the_asset() -> None:
-    found = decide(sentinel2("landsat-c2-l2", bands=[{"scale": 0.02}, {"scale": 0.02, "offset": 0}]), "red")
+    found = decide(sentinel2("naip", bands=[{"scale": 0.02}, {"scale": 0.02, "offset": 0}]), "red")
     assert found is not None and (found.scale, found.offset, found.bands) == (0.02, 0.0, ())
 
 
 def test_a_bands_own_word_goes_before_its_assets() -> None:
-    item = sentinel2("landsat-c2-l2")
+    item = sentinel2("naip")
     item.assets["red"].extra_fields.update({"raster:scale": 0.5, "bands": [{}, {"raster:scale": 0.25}]})
     found = decide(item, "red")
     assert found is not None and found.bands == ((0.5, 0.0), (0.25, 0.0))
+
+
+@pytest.mark.parametrize("baseline", ["5.11", 5.11, "0511", "N0511", "n0511", "05.11 ", 4.0, 4, "4.00", "04.00"])
+def test_a_baseline_is_known_however_it_is_spelled(baseline: object) -> None:
+    old = {"datetime": "2020-01-01T10:00:00Z"}
+    found = decide(sentinel2(**{"s2:processing_baseline": baseline}, **old), "red")
+    assert found is not None and found.offset == -0.1 and "processing baseline" in found.source
+
+
+@pytest.mark.parametrize("baseline", ["2.14", 2.14, "0214", "N0214", 3.01, 3, "03.99"])
+def test_an_old_baseline_is_known_however_it_is_spelled(baseline: object) -> None:
+    found = decide(sentinel2(**{"s2:processing_baseline": baseline}), "red")
+    assert found is not None and found.offset == 0 and "older than 04.00" in found.source
+
+
+@pytest.mark.parametrize("baseline", ["N/A", "", None, True, "five", "05.11.1", "12345", float("nan")])
+def test_what_is_no_baseline_is_none(baseline: object) -> None:
+    found = decide(sentinel2(**{"s2:processing_baseline": baseline}), "red")
+    assert found is not None and found.source.startswith("no processing baseline; of 2023-08-15")
+
+
+@pytest.mark.parametrize(
+    ("flags", "offset"),
+    [
+        ({"earthsearch:boa_offset_applied": 1}, 0),
+        ({"earthsearch:boa_offset_applied": "1"}, 0),
+        ({"earthsearch:boa_offset_applied": " True"}, 0),
+        ({"earthsearch:boa_offset_applied": 0, "sentinel:boa_offset_applied": True}, -0.1),
+        ({"earthsearch:boa_offset_applied": "0"}, -0.1),
+        ({"earthsearch:boa_offset_applied": "false"}, -0.1),
+        ({"earthsearch:boa_offset_applied": None, "sentinel:boa_offset_applied": True}, 0),
+        ({"earthsearch:boa_offset_applied": "perhaps", "s2:boa_offset_applied": "true"}, 0),
+        ({"earthsearch:boa_offset_applied": None}, -0.1),
+        ({"earthsearch:boa_offset_applied": []}, -0.1),
+    ],
+)
+def test_a_flag_is_known_however_it_is_spelled_and_null_is_none(flags: dict[str, Any], offset: float) -> None:
+    found = decide(sentinel2(**{"s2:processing_baseline": "05.11"}, **flags), "red")
+    assert found is not None and found.offset == offset
+
+
+@pytest.mark.parametrize(
+    ("collection", "declaration", "offset"),
+    [
+        ("sentinel-2-c1-l2a", {"scale": 0.0001}, -0.1),
+        ("sentinel-2-c1-l2a", {"offset": -0.1}, -0.1),
+        ("sentinel-2-c1-l2a", {"scale": 0.0001, "offset": -1000}, -0.1),
+        ("sentinel-2-c1-l2a", {"scale": 0.0001, "offset": 0}, 0),
+        ("sentinel-2-c1-l2a", {"scale": 1, "offset": 0}, -0.1),
+        ("sentinel-2-c1-l2a", {"scale": 1}, -0.1),
+        ("sentinel-2-l2a", {"scale": 1, "offset": 0, "data_type": "uint16"}, -0.1),
+        ("sentinel-2-l2a", {"scale": 0.0001}, -0.1),
+        ("sentinel-2-l2a", {"scale": 0.0001, "offset": -1000}, -0.1),
+        ("sentinel-2-l2a", {"scale": 0.0001, "offset": 0}, 0),
+    ],
+)
+def test_the_half_that_is_not_said_is_the_rules(collection: str, declaration: dict[str, Any], offset: float) -> None:
+    found = decide(sentinel2(collection, bands=[declaration]), "red")
+    assert found is not None and (found.scale, found.offset) == (0.0001, offset)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "named"),
+    [
+        ({"scale": 0.0000275, "offset": -0.2}, "scale 2.75e-05"),
+        ({"scale": 0.0001, "offset": 0.1}, "offset 0.1"),
+        ({"scale": 0.0001, "offset": 1000}, "offset 1000"),
+        ({"scale": 1, "offset": -1000}, "scale 1"),
+        ({"scale": 1, "offset": 0, "data_type": "float32"}, "scale 1 of float32"),
+        ({"scale": 0}, "scale 0"),
+        ({"offset": float("nan")}, "offset nan"),
+    ],
+)
+@pytest.mark.parametrize("collection", ["sentinel-2-c1-l2a", "sentinel-2-l2a", "sentinel-2-l1c"])
+def test_what_sentinel_2_never_was_stored_as_is_refused_by_name(
+    collection: str, declaration: dict[str, Any], named: str
+) -> None:
+    item = sentinel2(collection, bands=[declaration], **{"s2:processing_baseline": "05.11"})
+    with pytest.raises(RadiometryContradictory, match=named):
+        decide(item, "red")
+
+
+def test_two_offsets_of_one_file_are_refused() -> None:
+    item = sentinel2("sentinel-2-c1-l2a", bands=[{"scale": 0.0001, "offset": 0}, {"scale": 0.0001, "offset": -0.1}])
+    with pytest.raises(RadiometryContradictory, match="two offsets"):
+        decide(item, "red")
+
+
+@pytest.mark.parametrize(
+    ("properties", "offset"),
+    [
+        ({}, -0.1),
+        ({"datetime": "2022-01-25T00:00:00Z"}, -0.1),
+        ({"datetime": "2022-01-24T23:59:59Z"}, 0),
+        ({"datetime": "2020-06-01T10:00:00Z"}, 0),
+        ({"datetime": "2020-06-01T10:00:00Z", "s2:generation_time": "2023-01-01T00:00:00Z"}, -0.1),
+        ({"datetime": "2020-06-01T10:00:00Z", "s2:generation_time": "2020-06-01T20:00:00Z"}, 0),
+        ({"datetime": "2020-06-01T10:00:00Z", "s2:generation_time": "soon"}, 0),
+        ({"datetime": "2020-06-01T10:00:00Z", "earthsearch:boa_offset_applied": False}, 0),
+        ({"earthsearch:boa_offset_applied": True}, 0),
+        ({"earthsearch:boa_offset_applied": False}, -0.1),
+    ],
+)
+def test_without_a_baseline_the_day_it_was_made_tells(properties: dict[str, Any], offset: float) -> None:
+    found = decide(sentinel2(**properties), "red")
+    assert found is not None and (found.scale, found.offset) == (0.0001, offset)
+
+
+@pytest.mark.parametrize(
+    ("key", "declaration", "pair"),
+    [
+        ("red", {"scale": 2.75e-05}, (2.75e-05, -0.2)),
+        ("red", {"offset": -0.2}, (2.75e-05, -0.2)),
+        ("red", {"scale": 1, "offset": 0}, (2.75e-05, -0.2)),
+        ("lwir11", {"scale": 0.00341802}, (0.00341802, 149.0)),
+        ("red", {"scale": 0.0001, "offset": 0}, (0.0001, 0.0)),
+    ],
+)
+def test_of_landsat_the_half_that_is_not_said_is_the_guides(key, declaration, pair) -> None:
+    found = decide(sentinel2("landsat-c2-l2", key=key, bands=[declaration]), key)
+    assert found is not None and (found.scale, found.offset) == pair
+
+
+def test_half_a_pair_that_is_not_landsats_is_nobodys() -> None:
+    with pytest.raises(RadiometryContradictory, match=r"scale 0\.0001"):
+        decide(sentinel2("landsat-c2-l2", bands=[{"scale": 0.0001}]), "red")
+
+
+def test_a_files_own_word_is_taken_where_it_says_something() -> None:
+    assert of_file((1.0, 1.0), (0.0, 0.0)) is None
+    assert of_file((), ()) is None
+    assert of_file((0.0, float("nan")), (5.0, 0.0)) is None
+    found = of_file((0.01,), (-2.0,))
+    assert isinstance(found, Radiometry) and (found.scale, found.offset) == (0.01, -2.0) and "file" in found.source
+    each = of_file((0.01, 1.0), (0.0, 0.0))
+    assert each is not None and (each.scale, each.bands) == (None, ((0.01, 0.0), None))

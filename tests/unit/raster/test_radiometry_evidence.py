@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,23 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.transform import Affine
-from rasterio.warp import transform_geom
-from shapely.geometry import box, mapping
 
 from imagery.errors import RadiometryContradictory, RasterUnavailable
 from imagery.metering import metered
-from imagery.raster.radiometry import BandCount, Basis, Evidence, Radiometry, Verdict, decide, gather, settle
-from imagery.raster.radiometry.evidence import DARK_BELOW, judge
+from imagery.raster.radiometry import (
+    BandCount,
+    Basis,
+    Evidence,
+    NearInfrared,
+    Radiometry,
+    Verdict,
+    decide,
+    gather,
+    lend,
+    settle,
+)
+from imagery.raster.radiometry.evidence import DARK_BELOW
+from imagery.raster.radiometry.judging import judge
 from imagery.raster.radiometry.planet import COEFFICIENTS, parse_coefficients
 
 MAIN = "imagery/earthsearch_33T_2023-08"
@@ -62,6 +73,12 @@ def counted(*below: float, darkest: tuple[float, ...] = ()) -> list[BandCount]:
     ]
 
 
+def infrared(**changes: float) -> NearInfrared:
+    """Of a scene with the offset in: forest, some water."""
+    usual = {"contrast": 3000, "red": 1300, "ndvi": 0.85, "floor": 3500, "pixels": 50_000, "below": 0, "darkest": 500}
+    return NearInfrared(**{**usual, **changes})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("counts", "basis", "contrast", "verdict"),
     [
@@ -82,10 +99,9 @@ def counted(*below: float, darkest: tuple[float, ...] = ()) -> list[BandCount]:
             counted(0, 0, darkest=(1700, 1900)), Basis.VEGETATION, 3000, Verdict.UNDECIDED, id="nothing is dark"
         ),
         pytest.param(counted(0, 0), Basis.VEGETATION, 1200, Verdict.UNDECIDED, id="shrubs on bright soil"),
-        pytest.param(counted(0, 0), Basis.WATER, -100, Verdict.LEANS_STILL_IN, id="water with the offset, or glint"),
-        pytest.param(counted(0.6, 0.6), Basis.WATER, -100, Verdict.LEANS_TAKEN_OFF, id="water, over-corrected or off"),
-        pytest.param(counted(0.99, 0.97), Basis.WATER, -100, Verdict.TAKEN_OFF, id="clear water"),
-        pytest.param(counted(0.3, 0.2), Basis.WATER, -100, Verdict.UNDECIDED, id="turbid water"),
+        pytest.param(
+            counted(1.0, 1.0, darkest=(780, 760)), Basis.VEGETATION, 2000, Verdict.LEANS_TAKEN_OFF, id="over-corrected"
+        ),
         pytest.param(counted(0.95), Basis.VEGETATION, 3000, Verdict.TAKEN_OFF, id="red only"),
         pytest.param(counted(0.6), Basis.VEGETATION, 3000, Verdict.LEANS_TAKEN_OFF, id="red only, not nearly all"),
         pytest.param(counted(0.0), Basis.VEGETATION, 3000, Verdict.LEANS_STILL_IN, id="red only, none"),
@@ -102,7 +118,53 @@ def counted(*below: float, darkest: tuple[float, ...] = ()) -> list[BandCount]:
     ],
 )
 def test_real_scenes_and_what_is_concluded_of_them(counts, basis, contrast, verdict) -> None:
-    assert judge(basis, counts, contrast) is verdict
+    assert judge(basis, counts, None if contrast is None else infrared(contrast=contrast)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "verdict"),
+    [
+        pytest.param(counted(0, 0), {"darkest": 50}, Verdict.STILL_IN, id="just enough dark water"),
+        pytest.param(counted(0, 0), {"darkest": 49}, Verdict.LEANS_STILL_IN, id="nothing dark, not dense enough"),
+        pytest.param(counted(0, 0), {"darkest": 0, "contrast": 3500}, Verdict.STILL_IN, id="nothing dark, but lush"),
+        pytest.param(
+            counted(0, 0, darkest=(1310, 1300)),
+            {"darkest": 0, "contrast": 3900},
+            Verdict.LEANS_STILL_IN,
+            id="nothing dark, lush, bluish: haze over crops",
+        ),
+        pytest.param(
+            counted(0, 0, darkest=(1560, 1300)), {}, Verdict.LEANS_STILL_IN, id="much more blue than red: smoke"
+        ),
+        pytest.param(counted(0, 0), {"red": 1149}, Verdict.LEANS_STILL_IN, id="leaves would be black"),
+        pytest.param(counted(0, 0), {"ndvi": 0.94}, Verdict.LEANS_STILL_IN, id="leaves would be too green"),
+        pytest.param(counted(0, 0), {"ndvi": float("inf")}, Verdict.LEANS_STILL_IN, id="leaves would not be"),
+        pytest.param(counted(0, 0), {"below": 20}, Verdict.STILL_IN, id="a few over-corrected shadows"),
+        pytest.param(counted(0, 0), {"below": 21}, Verdict.LEANS_STILL_IN, id="nir was not lifted: haze"),
+        pytest.param(counted(0, 0), {"below": 50, "pixels": 260_000}, Verdict.STILL_IN, id="few of many"),
+        pytest.param(counted(0, 0), {"below": 53, "pixels": 260_000}, Verdict.LEANS_STILL_IN, id="too many of many"),
+    ],
+)
+def test_what_is_bright_was_lifted_by_the_offset_only_if_nir_was_too(counts, changes, verdict) -> None:
+    assert judge(Basis.VEGETATION, counts, infrared(**changes)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("counts", "floor", "verdict"),
+    [
+        pytest.param(counted(0, 0, darkest=(1300, 1100)), 1000, Verdict.LEANS_STILL_IN, id="all bright"),
+        pytest.param(counted(0, 0, darkest=(1300, 1100)), 999, Verdict.UNDECIDED, id="glint, dark in nir"),
+        pytest.param(counted(0, 0, darkest=(1000, 999)), 1100, Verdict.UNDECIDED, id="dark in red"),
+        pytest.param(counted(0, 0, darkest=(1300, 1100)), None, Verdict.UNDECIDED, id="no nir"),
+        pytest.param(counted(0), 1300, Verdict.UNDECIDED, id="red alone"),
+        pytest.param(counted(0.99, 0.97), 100, Verdict.UNDECIDED, id="clear, or over-corrected"),
+        pytest.param(counted(0.3, 0.2), 500, Verdict.UNDECIDED, id="turbid"),
+        pytest.param(counted(0.0, 1.0, darkest=(1800, 450)), 90, Verdict.UNDECIDED, id="shallow and bright"),
+    ],
+)
+def test_water_alone_is_a_doubt_at_most(counts, floor, verdict) -> None:
+    nir = None if floor is None else infrared(contrast=-100, floor=floor)
+    assert judge(Basis.WATER, counts, nir) is verdict
 
 
 shares = st.floats(0, 1)
@@ -111,8 +173,11 @@ numbers = st.floats(0, 10_000)
 
 @given(shares, shares, numbers, numbers, st.sampled_from(Basis), st.none() | st.floats(-5000, 9000))
 def test_no_scene_with_a_twentieth_below_is_ever_said_to_have_the_offset(blue, red, low, high, basis, contrast) -> None:
-    verdict = judge(basis, counted(blue, red, darkest=(low, high)), contrast)
-    if max(blue, red) > 0.05:
+    nir = None if contrast is None else infrared(contrast=contrast)
+    verdict = judge(basis, counted(blue, red, darkest=(low, high)), nir)
+    if basis is Basis.WATER:
+        assert verdict in (Verdict.UNDECIDED, Verdict.LEANS_STILL_IN)
+    elif max(blue, red) > 0.05:
         assert verdict not in (Verdict.STILL_IN, Verdict.LEANS_STILL_IN)
     if min(blue, red) < 0.5:
         assert verdict is not Verdict.TAKEN_OFF
@@ -124,10 +189,10 @@ def evidence(verdict: Verdict) -> Evidence:
         basis=Basis.VEGETATION,
         pixels=1000,
         counts=tuple(counted(0.97, 0.9)),
-        contrast=3000.0,
+        nir=infrared(),
         assets=("blue", "red", "nir", "scl"),
         unread=(),
-        window=(0, 0, 10_980, 10_980),
+        windows=((0, 0, 10_980, 10_980),),
         step=32,
         overview=16,
         whole=True,
@@ -187,17 +252,18 @@ def test_without_evidence_or_radiometry_nothing_changes() -> None:
 )
 def test_other_products_and_assets_are_not_looked_at(collection: str, keys: list[str]) -> None:
     item = item_of({"red": "/nowhere.tif", "red-jp2": "/nowhere.jp2"}, collection)
-    assert gather(item, keys, near=None) is None
+    assert gather(item, keys) is None
 
 
 def test_what_was_counted_and_where_is_told(write_raster) -> None:
     item = item_of(even(write_raster, {**FOREST, "scl": 4}), **FLAG_FALSE)
-    found = gather(item, ["nir"], near=None)
+    found = gather(item, ["nir"])
     assert found is not None
     assert (found.verdict, found.basis, found.pixels) == (Verdict.TAKEN_OFF, Basis.VEGETATION, 3600)
     assert (found.assets, found.unread) == (("blue", "red", "nir", "scl"), ())
-    assert (found.window, found.step, found.overview, found.whole) == ((0, 0, 60, 60), 1, 1, True)
-    assert [one.below for one in found.counts] == [1.0, 1.0] and found.contrast == 2750
+    assert (found.windows, found.step, found.overview, found.whole) == (((0, 0, 60, 60),), 1, 1, True)
+    assert [one.below for one in found.counts] == [1.0, 1.0] and found.nir is not None
+    assert (found.nir.contrast, found.nir.red, found.nir.floor, found.nir.pixels) == (2750, 250, 3000, 3600)
     said = settle(decide(item, "nir"), found, "nir")
     assert said is not None and said.offset == 0.0
     for words in ("3600 dark pixels", "vegetation by scl", "whole scene", "100.0 % in blue", f"below {DARK_BELOW}"):
@@ -205,20 +271,21 @@ def test_what_was_counted_and_where_is_told(write_raster) -> None:
 
 
 def test_without_scene_classes_plants_are_known_by_their_nir(write_raster) -> None:
-    found = gather(item_of(even(write_raster, FOREST, offset=1000)), ["red"], near=None)
+    crops = {"blue": 300, "red": 400, "nir": 4500}
+    found = gather(item_of(even(write_raster, crops, offset=1000)), ["red"])
     assert found is not None
     assert (found.verdict, found.basis, found.unread) == (Verdict.STILL_IN, Basis.CONTRAST, ("scl",))
 
 
-def test_water_is_counted_only_where_nothing_grows(write_raster) -> None:
+def test_water_is_counted_only_where_nothing_grows_and_decides_nothing(write_raster) -> None:
     sea = {"blue": 500, "red": 200, "nir": 100, "scl": 6}
-    found = gather(item_of(even(write_raster, sea)), ["red"], near=None)
-    assert found is not None and (found.verdict, found.basis) == (Verdict.TAKEN_OFF, Basis.WATER)
+    found = gather(item_of(even(write_raster, sea)), ["red"])
+    assert found is not None and (found.verdict, found.basis) == (Verdict.UNDECIDED, Basis.WATER)
 
 
 def test_a_snowfield_decides_nothing_and_says_so(write_raster) -> None:
     item = item_of(even(write_raster, {"blue": 9000, "red": 8800, "nir": 8000, "scl": 11}), **FLAG_TRUE)
-    found = gather(item, ["red"], near=None)
+    found = gather(item, ["red"])
     assert found is not None and (found.verdict, found.basis) == (Verdict.UNDECIDED, None)
     said = settle(decide(item, "red"), found, "red")
     assert said is not None and said.offset == 0.0
@@ -233,8 +300,8 @@ def test_pixels_beside_nodata_are_not_counted(write_raster) -> None:
         # What averaging zeros into the neighbours does.
         data[:, 1::6] = data[:, 5:59:6] = 400
         files[key] = write_raster(data)
-    found = gather(item_of(files), ["red"], near=None)
-    assert found is not None and found.verdict is Verdict.STILL_IN
+    found = gather(item_of(files), ["red"])
+    assert found is not None and found.verdict is Verdict.LEANS_STILL_IN
     assert found.pixels == 60 * 31 and [one.below for one in found.counts] == [0.0, 0.0]
 
 
@@ -242,10 +309,10 @@ def test_an_asset_that_is_gone_or_no_raster_is_left_out(write_raster, tmp_path: 
     files = even(write_raster, {**FOREST, "scl": 4})
     (tmp_path / "page.tif").write_text("<html>")
     item = item_of({**files, "blue": tmp_path / "gone.tif", "scl": tmp_path / "page.tif"})
-    found = gather(item, ["red"], near=None)
+    found = gather(item, ["red"])
     assert found is not None and found.unread == ("blue", "scl")
     assert (found.verdict, found.basis) == (Verdict.TAKEN_OFF, Basis.CONTRAST)
-    nothing = gather(item_of({"red": tmp_path / "gone.tif"}), ["red"], near=None)
+    nothing = gather(item_of({"red": tmp_path / "gone.tif"}), ["red"])
     assert nothing is not None and nothing.verdict is Verdict.UNDECIDED
     assert "could not be used" in nothing.text
 
@@ -255,7 +322,7 @@ def test_files_of_other_places_or_of_fractions_are_left_out(write_raster) -> Non
     files["nir"] = write_raster(np.full((1, 60, 60), 3000, np.uint16), crs="EPSG:32634")
     files["scl"] = write_raster(np.full((1, 60, 60), 4.0, np.float32))
     files["blue"] = write_raster(np.full((1, 30, 30), 300, np.uint16))
-    found = gather(item_of(files), ["red"], near=None)
+    found = gather(item_of(files), ["red"])
     assert found is not None and found.unread == ("blue", "nir", "scl")
     assert found.verdict is Verdict.UNDECIDED
 
@@ -265,7 +332,7 @@ def test_a_passing_trouble_is_not_taken_for_no_evidence(write_raster, server) ->
     server.status["blue.tif"], server.says["blue.tif"] = [403], "Request has expired"
     item = item_of({**files, "blue": server.href("blue.tif")})
     with pytest.raises(RasterUnavailable):
-        gather(item, ["red"], near=None)
+        gather(item, ["red"])
 
 
 def test_a_large_scene_is_looked_at_through_its_overviews_in_few_requests(tmp_path: Path, server) -> None:
@@ -289,7 +356,7 @@ def test_a_large_scene_is_looked_at_through_its_overviews_in_few_requests(tmp_pa
         server.files[f"{key}.tif"] = (tmp_path / key).read_bytes()
     item = item_of({key: server.href(f"{key}.tif") for key in (*FOREST, "scl")})
     with metered() as meter:
-        found = gather(item, ["red"], near=None)
+        found = gather(item, ["red"])
     assert found is not None and found.verdict is Verdict.TAKEN_OFF
     assert (found.step, found.overview, found.whole, found.pixels) == (4, 4, True, 512 * 512)
     gets = [asked for method, asked in server.requests if method == "GET"]
@@ -297,39 +364,45 @@ def test_a_large_scene_is_looked_at_through_its_overviews_in_few_requests(tmp_pa
     assert meter.bytes_read == found.bytes_read < 2_500_000
 
 
-def test_a_large_file_without_overviews_is_read_only_around_the_aoi(write_raster) -> None:
-    side, tiled = 2304, {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "nodata": 0}
+def large(
+    write_raster: Any, numbers: Mapping[str, int], place: tuple[slice, slice], *, lift: int = 0
+) -> dict[str, Any]:
+    """Files of 2304 pixels a side without overviews, bright but for one place."""
+    tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "nodata": 0}
     files: dict[str, Any] = {}
-    for key, number in {**FOREST, "scl": 4}.items():
-        data = np.full((1, side, side), 9000, np.uint16)
-        data[:, 1300:2100, 1000:1800] = number
+    for key, number in {**numbers, "scl": 4}.items():
+        data = np.full((1, 2304, 2304), 8 if key == "scl" else 9000 + lift, np.uint16)
+        data[:, place[0], place[1]] = number + (0 if key == "scl" else lift)
         files[key] = write_raster(data, **tiled)
-    utm = mapping(box(513_900, 5_082_900, 514_100, 5_083_100))
-    near = transform_geom("EPSG:32633", "EPSG:4326", utm)
+    return files
+
+
+def test_of_a_large_file_without_overviews_the_middle_is_read(write_raster) -> None:
+    files = large(write_raster, FOREST, (slice(900, 1400), slice(900, 1400)))
     with metered() as meter:
-        found = gather(item_of(files), ["red"], near=near)
+        found = gather(item_of(files), ["red"])
     assert found is not None and found.verdict is Verdict.TAKEN_OFF
     assert not found.whole and found.step == 1
-    column, row, width, height = found.window
+    ((column, row, width, height),) = found.windows
     assert (column % 256, row % 256) == (0, 0) and (width, height) == (512, 512)
-    assert column <= 1400 < column + width and row <= 1700 < row + height
+    assert column <= 1152 < column + width and row <= 1152 < row + height
     assert f"512 x 512 pixels at column {column}, row {row}" in found.text
     assert meter.bytes_read < 4 * 512 * 512 * 2
-    elsewhere = gather(item_of(files), ["red"], near=None)
-    assert elsewhere is not None and elsewhere.window != found.window
 
 
-@pytest.mark.parametrize("bounds", [(-10.0, 40.0, -9.9, 40.1), (179.9, -80.0, 179.95, -79.9)])
-def test_an_aoi_off_the_scene_still_gives_a_window_on_it(write_raster, bounds) -> None:
-    files = {
-        key: write_raster(np.full((1, 2304, 2304), FOREST[key], np.uint16), compress="deflate")
-        for key in ("red", "nir")
-    }
-    found = gather(item_of(files), ["red"], near=mapping(box(*bounds)))
-    assert found is not None
-    column, row, width, height = found.window
-    assert column >= 0 and row >= 0 and column + width <= 2304 and row + height <= 2304
-    assert found.pixels > 0
+def test_where_the_middle_tells_too_little_the_quarters_are_read_and_no_more(write_raster) -> None:
+    files = large(write_raster, FOREST, (slice(1550, 2050), slice(1550, 2050)))
+    with metered() as meter:
+        found = gather(item_of(files), ["red"])
+    assert found is not None and found.verdict is Verdict.TAKEN_OFF
+    assert len(found.windows) == 5 and "5 places" in found.text
+    assert meter.bytes_read == found.bytes_read < 5 * 4 * 512 * 512 * 2
+
+
+def test_that_the_offset_is_still_in_is_said_only_when_all_places_were_seen(write_raster) -> None:
+    crops = {"blue": 300, "red": 400, "nir": 4500}
+    found = gather(item_of(large(write_raster, crops, (slice(0, 2304), slice(0, 2304)), lift=1000)), ["red"])
+    assert found is not None and (found.verdict, len(found.windows)) == (Verdict.STILL_IN, 5)
 
 
 def real(path: Path) -> pystac.Item:
@@ -349,7 +422,7 @@ def test_the_ten_real_scenes_have_their_offset_taken_off_as_their_flag_says(shar
     assert len(paths) == 10
     for path in paths:
         item = real(path)
-        found = gather(item, ["red"], near=None)
+        found = gather(item, ["red"])
         assert found is not None and found.verdict is Verdict.TAKEN_OFF, path.name
         assert min(one.below for one in found.counts) > 0.8
         settled = settle(decide(item, "red"), found, "red")
@@ -359,9 +432,34 @@ def test_the_ten_real_scenes_have_their_offset_taken_off_as_their_flag_says(shar
         assert mended is not None and mended.offset == 0.0 and "the pixels say otherwise" in mended.source
 
 
+def test_of_the_ten_real_scenes_the_offset_is_seen_when_it_is_put_in(shared_data: Path, write_raster) -> None:
+    for path in sorted((shared_data / MAIN).glob("S2*/S2*.json")):
+        item = real(path)
+        for key in ("blue", "red", "nir"):
+            with rasterio.open(item.assets[key].href) as src:
+                data, place = src.read(), src.transform
+                lifted = np.where(data == 0, 0, data + 1000).astype(np.uint16)
+                item.assets[key].href = str(write_raster(lifted, crs=src.crs, transform=place, nodata=0))
+        found = gather(item, ["red"])
+        assert found is not None and found.verdict is Verdict.STILL_IN, (path.name, found)
+
+
+@pytest.mark.parametrize("haze", [(0.06, 0.05), (0.075, 0.065), (0.09, 0.075), (0.1, 0.08), (0.12, 0.1)])
+def test_haze_over_the_ten_real_scenes_is_never_taken_for_the_offset(shared_data: Path, write_raster, haze) -> None:
+    for path in sorted((shared_data / MAIN).glob("S2*/S2*.json")):
+        item = real(path)
+        for key, added in (("blue", haze[0]), ("red", haze[1]), ("nir", 0.03)):
+            with rasterio.open(item.assets[key].href) as src:
+                data, place = src.read(), src.transform
+                hazy = np.where(data == 0, 0, data * 0.93 + 10_000 * added).astype(np.uint16)
+                item.assets[key].href = str(write_raster(hazy, crs=src.crs, transform=place, nodata=0))
+        found = gather(item, ["red"])
+        assert found is not None and found.verdict is not Verdict.STILL_IN, (path.name, found)
+
+
 def test_a_real_desert_of_before_0400_decides_nothing(shared_data: Path) -> None:
     item = real(shared_data / V0 / "S2A_29RKH_20200219_0_L2A.json")
-    found = gather(item, ["red"], near=None)
+    found = gather(item, ["red"])
     assert found is not None and found.verdict is Verdict.UNDECIDED and found.pixels == 0
     settled = settle(decide(item, "red"), found, "red")
     assert settled is not None and settled.offset == 0.0
@@ -403,3 +501,51 @@ def test_metadata_without_a_coefficient_for_every_band_gives_none(xml: str) -> N
 def test_the_baseline_is_read_from_the_products_name_where_it_has_no_field(properties, offset) -> None:
     found = decide(item_of({"red": "x.tif"}, **properties), "red")
     assert found is not None and found.offset == offset
+
+
+def test_an_uncertain_tile_goes_by_a_certain_one_made_alike() -> None:
+    doubtful, certain = evidence(Verdict.UNDECIDED), evidence(Verdict.TAKEN_OFF)
+    lent = lend(doubtful, {"b": certain, "c": None})
+    assert lent is not None and lent.verdict is Verdict.TAKEN_OFF and "by b of the same acquisition" in lent.text
+    agreeing = lend(evidence(Verdict.LEANS_TAKEN_OFF), {"b": certain})
+    assert agreeing is not None and agreeing.of == "b"
+
+
+@pytest.mark.parametrize("own", [Verdict.STILL_IN, Verdict.MIXED, Verdict.LEANS_STILL_IN])
+def test_what_a_tile_shows_itself_is_not_talked_over(own: Verdict) -> None:
+    shown = evidence(own)
+    assert lend(shown, {"b": evidence(Verdict.TAKEN_OFF)}) is shown
+
+
+def test_tiles_that_contradict_each_other_or_are_doubtful_lend_nothing() -> None:
+    own = evidence(Verdict.UNDECIDED)
+    assert lend(own, {"b": evidence(Verdict.TAKEN_OFF), "c": evidence(Verdict.STILL_IN)}) is own
+    assert lend(own, {"b": evidence(Verdict.LEANS_TAKEN_OFF)}) is own
+    assert lend(None, {"b": evidence(Verdict.TAKEN_OFF)}) is None
+
+
+def served(write_raster: Any, server: Any, *, wrong: str = "") -> pystac.Item:
+    """By a server that gives no parts; with checksums, one of which may be wrong."""
+    item = item_of(even(write_raster, {**FOREST, "scl": 4}, side=500), **FLAG_FALSE)
+    for key, asset in item.assets.items():
+        body = Path(asset.href).read_bytes()
+        server.files[f"{key}.tif"] = body
+        digest = hashlib.sha256(b"" if key == wrong else body).hexdigest()
+        asset.extra_fields |= {"file:checksum": f"1220{digest}", "file:size": len(body)}
+        asset.href = server.href(f"{key}.tif")
+    return item
+
+
+def test_where_a_server_gives_no_parts_evidence_is_had_of_whole_files(tmp_path: Path, write_raster, server) -> None:
+    item = served(write_raster, server)
+    server.whole_only = True
+    found = gather(item, ["red"], folder=tmp_path / "whole")
+    assert found is not None and (found.verdict, found.unread) == (Verdict.TAKEN_OFF, ())
+    assert len(list((tmp_path / "whole").iterdir())) == 4
+
+
+def test_a_file_that_is_not_its_items_is_no_evidence(tmp_path: Path, write_raster, server) -> None:
+    item = served(write_raster, server, wrong="blue")
+    server.whole_only = True
+    found = gather(item, ["red"], folder=tmp_path / "whole")
+    assert found is not None and (found.verdict, found.unread) == (Verdict.TAKEN_OFF, ("blue",))

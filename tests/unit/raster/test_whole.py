@@ -23,9 +23,10 @@ from imagery.errors import (
 from imagery.metering import metered
 from imagery.raster.clip import Clip, clip_each
 from imagery.raster.gdal import open_raster
+from imagery.raster.mosaic import mosaic
 from imagery.raster.multihash import parse_multihash
 from imagery.raster.reading import Reading
-from imagery.raster.whole import checked_href, fetch_whole, read_checked
+from imagery.raster.whole import checked_href, fetch_whole, read_all_checked, read_checked
 
 BODY = bytes(range(256)) * 1000
 ALL = {
@@ -200,3 +201,17 @@ def test_a_server_that_gives_whole_files_only_is_read_all_the_same(tmp_path, ser
 
     assert isinstance(clipped[1], Clip)
     assert clipped[1].valid_pixels > 0
+
+
+def test_tiles_of_a_mosaic_are_read_whole_too_where_their_server_gives_no_parts(tmp_path, server, scene) -> None:
+    server.whole_only = True
+    assets = [scene(**{"file:checksum": None, "file:size": None}) for _ in range(2)]
+
+    laid = read_all_checked(
+        assets,
+        [CORNER],
+        tmp_path,
+        lambda hrefs: mosaic([(href, None) for href in hrefs], CORNER, reading=Reading(max_pixels=10**6)),
+    )
+
+    assert laid is not None and laid.valid_pixels > 0

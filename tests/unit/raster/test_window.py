@@ -190,7 +190,10 @@ def assert_none_lost(found: Clip | None, geometry: dict[str, Any], raster: Raste
     by_rule = expected_of(geometry, raster, all_touched=all_touched)
     expected = by_rule
     if not by_rule.here.any():
-        if by_rule.here_undecided.any():
+        if by_rule.here_undecided.any() or (by_rule.beyond_undecided and by_rule.beyond <= by_rule.beyond_undecided):
+            return
+        if by_rule.some:
+            assert found is None, "it holds centres, though none of them here"
             return
         expected = expected_of(geometry, raster, all_touched=True)
     decided = ~expected.here_undecided
@@ -329,3 +332,15 @@ def test_an_aoi_far_larger_than_the_raster_is_estimated_by_area(all_touched: boo
         all_touched=all_touched,
     )
     assert found.aoi_pixels == pytest.approx(np.count_nonzero(aoi), rel=1e-4)
+
+
+def test_an_aoi_whose_centres_are_all_beyond_the_raster_does_not_touch_its_way_in() -> None:
+    raster = EXACT
+    geometry = placed(shapely.box(-10, 5, 0.3, 8), raster)
+    with numbered(raster) as memory, memory.open() as src:
+        found = clip_open(src, geometry, href="numbered.tif", reading=Reading(max_pixels=LARGE))
+        tiny = placed(shapely.box(-0.2, 5.1, 0.3, 5.3), raster)
+        touched = clip_open(src, tiny, href="numbered.tif", reading=Reading(max_pixels=LARGE))
+
+    assert found is None
+    assert touched is not None and touched.valid_pixels == 1

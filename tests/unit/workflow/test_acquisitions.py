@@ -20,6 +20,7 @@ from rasterio.transform import from_origin
 from imagery.errors import CatalogUnavailable, StoreUnavailable
 from imagery.model.event import EventQuery, EventType
 from imagery.model.outcome import Outcome, OutcomeQuery, OutcomeStatus, SkipReason
+from imagery.model.processing import Processing
 from imagery.model.product import Product, ProductStatus
 from imagery.model.request import Request
 from imagery.model.subscription import Filters, Subscription
@@ -745,3 +746,46 @@ def test_what_was_begun_long_ago_and_given_up_is_cleared_away(house: House, cloc
 
     assert state(house, subscription).standing == (current(house, subscription).item_id,)
     assert [one.item_id for one in house.neighbours.products.expired(now=clock(), limit=5)] == [begun.item_id]
+
+
+def test_columns_that_another_tile_has_are_not_given_up_however_large_the_field(house: House) -> None:
+    publish(house, WEST, columns=(0, 96))
+    publish(house, EAST, columns=(50, 100))
+    subscription = house.subscribe(aoi=square(0, 0, 100))
+    asked(house, subscription, WEST, EAST)
+
+    house.work()
+
+    assert set(current(house, subscription).sources) == {WEST, EAST}
+    assert current(house, subscription).numbers["coverage"] == 1.0
+
+
+def test_what_is_changed_in_a_subscription_shapes_what_is_made_of_it_from_then_on(house: House) -> None:
+    publish(house, WEST)
+    subscription = house.subscribe(assets=("red",))
+    carry_out(house, item_request(house, WEST, subscription))
+    before = current(house, subscription)
+    wish = Processing(harmonise=True, resolution_m=20.0)
+    subscription = replace(subscription, processing=wish, version=subscription.version + 1)
+    house.neighbours.subscriptions.replace(subscription)
+
+    carry_out(house, item_request(house, WEST, subscription))
+    carry_out(house, item_request(house, WEST, subscription))
+
+    after = current(house, subscription)
+    assert (after.version, after.sources) == (before.version + 1, before.sources)
+    assert after.recipe != before.recipe
+    assert catalog_item(house, after.item_id).properties["imagery:processing"]["harmonise"] is True
+    assert catalog_item(house, before.item_id).properties["deprecated"] is True
+
+
+def test_what_was_made_before_recipes_were_kept_stands(house: House) -> None:
+    publish(house, WEST)
+    subscription = house.subscribe(assets=("red",))
+    carry_out(house, item_request(house, WEST, subscription))
+    before = replace(current(house, subscription), recipe="")
+    house.neighbours.products.save(before)
+
+    carry_out(house, item_request(house, WEST, subscription))
+
+    assert current(house, subscription).item_id == before.item_id

@@ -34,11 +34,11 @@ def candidate(
     return Candidate(item=item, acquisition=acquisition, coverage=len(shown) / PIXELS, likeness=likeness)
 
 
-def chosen(seen: Sequence[Candidate], shown: Shown) -> Choice:
+def chosen(seen: Sequence[Candidate], shown: Shown, wanted: float | None = None) -> Choice:
     def union(candidates: Sequence[Candidate]) -> float:
         return len(set().union(*(shown[one.item.id] for one in candidates))) / PIXELS
 
-    return choose(seen, union=union, pixel=1 / PIXELS)
+    return choose(seen, union=union, rounding=0.005, wanted=wanted)
 
 
 def names(choice: Choice) -> list[str]:
@@ -72,10 +72,14 @@ def test_a_tile_that_adds_nothing_is_left_out_of_the_mosaic() -> None:
     assert names(chosen([candidate(name, shown[name]) for name in shown], shown)) == ["a", "b"]
 
 
-def test_half_a_percent_is_not_worth_a_mosaic() -> None:
+def test_what_rounding_can_make_is_not_worth_a_mosaic_unless_it_is_wanted() -> None:
     shown = {"a": set(range(996)), "b": set(range(900, 1000))}
+    seen = [candidate(name, shown[name]) for name in shown]
 
-    assert names(chosen([candidate(name, shown[name]) for name in shown], shown)) == ["a"]
+    assert names(chosen(seen, shown)) == ["a"]
+    assert names(chosen(seen, shown, wanted=0.996)) == ["a"]
+    assert names(chosen(seen, shown, wanted=0.998)) == ["a", "b"]
+    assert names(chosen(seen[:1], shown, wanted=0.998)) == ["a"], "there is no more to be had"
 
 
 def test_the_newest_processing_of_a_tile_counts_alone() -> None:

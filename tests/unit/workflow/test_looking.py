@@ -30,7 +30,9 @@ def server(house: House) -> Iterator[FileServer]:
 
 def publish(house: House, classes: np.ndarray, *, server: FileServer | None = None, **properties: Any) -> None:
     """Scene `a` with a scene classification of 20 m, shape (50, 50)."""
-    item = house.provider.publish("a", **properties)
+    # A tenth of its pixels is that dark: the offset was taken off.
+    said = {"s2:processing_baseline": "05.11", "earthsearch:boa_offset_applied": True}
+    item = house.provider.publish("a", **{**said, **properties})
     add_asset(house, "scl", classes[None].astype("uint8"), pixel_m=20, nodata=0)
     if server is not None:
         for asset in item.assets.values():
@@ -117,6 +119,26 @@ def test_what_just_reaches_a_filter_is_delivered(house: House) -> None:
     assert outcome.numbers["clear"] == 0.52
 
 
+def test_seven_of_a_hundred_are_seven_percent(house: House) -> None:
+    scl = classes()
+    scl[:10, :10].flat[:7] = CLOUD
+    publish(house, scl)
+
+    outcome, _ = delivered(house, house.subscribe(aoi=square(0, 0, 20), filters=Filters(max_cloud_cover=7)))
+
+    assert outcome.numbers["cloud_cover"] == 7.0
+
+
+def test_ten_of_a_hundred_are_a_tenth(house: House) -> None:
+    scl = classes()
+    scl[:10, :10].flat[:90] = 0
+    publish(house, scl)
+
+    outcome, _ = delivered(house, house.subscribe(aoi=square(0, 0, 20), filters=Filters(min_coverage=0.1)))
+
+    assert outcome.numbers["coverage"] == 0.1
+
+
 def test_classes_that_do_not_exist_are_unknown(house: House) -> None:
     publish(house, half(12, VEGETATION))
 
@@ -182,6 +204,17 @@ def test_without_a_quality_band_the_scenes_word_counts_and_the_ledger_says_so(ho
 
     assert outcome.reason is SkipReason.CLOUDY
     assert "of the scene" in outcome.explanation and "no quality band" in outcome.explanation
+
+
+def test_where_the_quality_band_cannot_be_read_the_ledger_says_so_and_not_that_there_is_none(house: House) -> None:
+    publish(house, classes(), **{"eo:cloud_cover": 60.0})
+    (house.provider.folder / "scl.tif").write_bytes(b"no raster")
+
+    outcome = outcome_of(house, house.subscribe(filters=Filters(max_cloud_cover=20)))
+
+    assert outcome.reason is SkipReason.CLOUDY
+    assert "of the scene is 60.0 %" in outcome.explanation
+    assert "could not be read" in outcome.explanation and "no quality band" not in outcome.explanation
 
 
 def test_a_quality_band_that_is_gone_is_missed_only_by_who_needs_it(house: House) -> None:

@@ -15,7 +15,7 @@ from rasterio.warp import transform_geom
 
 from imagery.errors import ChecksumMismatch, RadiometryContradictory, RasterError
 from imagery.model.outcome import OutcomeStatus
-from imagery.model.processing import Index, Processing
+from imagery.model.processing import Index, Processing, Resampling
 from imagery.model.subscription import Subscription
 from imagery.raster.area import buffered
 from imagery.workflow.share import Share
@@ -28,6 +28,7 @@ from tests.unit.workflow.test_steps import carry_out, cut, item_request
 BARE = 5
 
 NDVI = Index(name="ndvi", formula="(nir - red) / (nir + red)")
+NDSI = Index(name="made", formula="(swir16 - red) / (swir16 + red)")
 NDRE = Index(name="ndre", formula="(nir - rededge1) / (nir + rededge1)")
 
 
@@ -124,7 +125,7 @@ def test_an_index_of_bands_of_two_resolutions_reaches_the_areas_edge(house: Hous
 
 def test_an_index_is_the_same_whether_or_not_the_bands_are_harmonised(house: House) -> None:
     # Numbers that count from 1: with an offset of -1000 many of them lie below zero, where harmonising clamps.
-    publish(house, classes(BARE), **{"s2:processing_baseline": "05.11"})
+    publish(house, classes(BARE), **{"earthsearch:boa_offset_applied": False})
     index = Index(name="twice", formula="nir * 2 - red")
     as_they_are = house.subscribe(1, aoi=square(0, 0, 30), processing=Processing(indices=(index,)))
     moved = house.subscribe(2, aoi=square(0, 0, 30), processing=Processing(indices=(index,), harmonise=True))
@@ -138,7 +139,7 @@ def test_an_index_is_the_same_whether_or_not_the_bands_are_harmonised(house: Hou
 
 def test_numbers_that_deny_what_the_item_says_of_them_are_not_delivered(house: House) -> None:
     # Vegetation darker than an offset allows, but not clearly so: neither the item nor its pixels are to be believed.
-    publish(house, classes(), **{"s2:processing_baseline": "05.11"})
+    publish(house, classes(), **{"earthsearch:boa_offset_applied": False})
 
     with pytest.raises(RadiometryContradictory, match=r"05\.11.*dark pixels.*Nothing was delivered"):
         cut(house, item_request(house, "a", house.subscribe()))
@@ -258,3 +259,70 @@ def test_one_file_of_many_subscribers_holds_the_bands_of_one_at_a_time(house: Ho
 
     assert {entry.outcome.status for entry in entries} == {OutcomeStatus.DELIVERED}
     assert peak < 3 * count * of_a_clip
+
+
+@pytest.mark.parametrize("kernel", list(Resampling))
+@pytest.mark.parametrize("resolution_m", [10.0, 50.0, 60.0])
+def test_no_cloud_is_spread_over_what_is_clear_when_pixels_are_laid_anew(
+    house: House, resolution_m: float, kernel: Resampling
+) -> None:
+    scl = classes()
+    scl[:, 25:] = CLOUD
+    publish(house, scl, **{"s2:processing_baseline": "05.11", "earthsearch:boa_offset_applied": True})
+    for key, pixel_m, dark in (("swir16", 20, 2000), ("red", 10, 500)):
+        band = np.full((1, int(1000 / pixel_m), int(1000 / pixel_m)), dark, "uint16")
+        band[:, :, band.shape[2] // 2 :] = 9000
+        add_asset(house, key, band, pixel_m=pixel_m, nodata=0)
+    options = {"mask": True, "resolution_m": resolution_m, "resampling": kernel, "indices": (NDSI,)}
+    subscription = house.subscribe(aoi=square(20, 20, 60), assets=("swir16", "red"), processing=Processing(**options))
+
+    _, item = delivered(house, subscription)
+
+    for key, dark in (("swir16", 2000), ("red", 500)):
+        found = read(item, key)
+        assert set(np.unique(found)) == {0, dark}
+    index = read(item, "made")
+    assert len(set(np.unique(index)) - {-32768}) == 1
+
+
+@pytest.mark.parametrize("kernel", list(Resampling))
+def test_where_nothing_is_cloudy_a_mask_changes_no_pixel(house: House, kernel: Resampling) -> None:
+    publish(house, classes())
+    options = {"resolution_m": 25.0, "resampling": kernel}
+    plain = house.subscribe(1, assets=("red",), aoi=square(20, 20, 31), processing=Processing(**options))
+    masked = house.subscribe(2, assets=("red",), aoi=square(20, 20, 31), processing=Processing(mask=True, **options))
+
+    (_, one), (_, other) = delivered(house, plain), delivered(house, masked)
+
+    np.testing.assert_array_equal(read(one, "red"), read(other, "red"))
+
+
+@pytest.mark.parametrize("kernel", list(Resampling))
+def test_far_from_clouds_a_mask_changes_no_pixel(house: House, kernel: Resampling) -> None:
+    scl = classes()
+    scl[:, 40:] = CLOUD
+    publish(house, scl)
+    options = {"resolution_m": 25.0, "resampling": kernel}
+    plain = house.subscribe(1, assets=("red",), aoi=square(0, 0, 100), processing=Processing(**options))
+    masked = house.subscribe(2, assets=("red",), aoi=square(0, 0, 100), processing=Processing(mask=True, **options))
+
+    (_, one), (_, other) = delivered(house, plain), delivered(house, masked)
+
+    np.testing.assert_array_equal(read(one, "red")[:, :, :28], read(other, "red")[:, :, :28])
+    assert (read(other, "red")[:, :, 33:] == 0).all()
+
+
+def test_temperatures_are_not_harmonised_and_it_is_said(house: House) -> None:
+    item = house.provider.publish("a")
+    item.collection_id = "landsat-c2-l2"
+    kelvin = np.full((1, 100, 100), 44_000, "uint16")
+    add_asset(house, "lwir11", kelvin, nodata=0)
+    subscription = house.subscribe(assets=("lwir11", "red"), processing=Processing(harmonise=True))
+
+    _, delivered_item = delivered(house, subscription)
+
+    asset = delivered_item.assets["lwir11"]
+    assert set(np.unique(read(delivered_item, "lwir11"))) == {0, 44_000}
+    assert asset.extra_fields["raster:offset"] == 149.0
+    assert "not harmonised" in asset.extra_fields["imagery:radiometry"]
+    assert delivered_item.assets["red"].extra_fields["raster:offset"] == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from imagery.checkers.removal import AT_REST
 from imagery.errors import ObjectStoreUnavailable
+from imagery.items.versions import sibling_link
 from imagery.model.product import Product, ProductStatus
 from imagery.model.subscription import SubscriptionStatus
 from tests.unit.workflow.conftest import ACQUIRED, House
@@ -196,3 +198,25 @@ def test_while_work_may_be_under_way_products_are_remembered(house: House, clock
     assert house.neighbours.subscriptions.get(subscription.id).status is SubscriptionStatus.DELETING
     assert len(list(products(house).all_of(subscription.id))) == 1
     assert house.objects() == []
+
+
+def test_no_link_leads_to_what_was_removed(house: House, clock: Any) -> None:
+    n = house.neighbours
+    old = supersede(house, clock, 1, days=0)
+    new = publish(house, clock, 9)
+    item = n.catalog.get(COLLECTION, new.item_id)
+    assert item is not None
+    item.add_link(sibling_link("predecessor-version", old.item_id))
+    item.add_link(pystac.Link("license", "https://example.com/licence"))
+    n.catalog.publish([item])
+    stored = json.dumps(item.to_dict(include_self_link=False, transform_hrefs=False)).encode()
+    n.objects.put(f"{new.prefix}/item.json", stored, media_type=pystac.MediaType.GEOJSON)
+
+    report = checker(house).run(now=clock())
+
+    assert (report.expired, report.failed) == (1, 0)
+    left = n.catalog.get(COLLECTION, new.item_id)
+    kept = json.loads(n.objects.get(f"{new.prefix}/item.json"))
+    assert left is not None
+    assert "predecessor-version" not in {link.rel for link in left.links} | {link["rel"] for link in kept["links"]}
+    assert left.get_links("license") and [link["rel"] for link in kept["links"]].count("license") == 1
