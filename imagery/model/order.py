@@ -34,7 +34,7 @@ class OrderWish:
 
     item_ids: tuple[str, ...]
     item_states: tuple[str, ...]
-    """Each item's `updated` (RFC 3339; empty: it does not say): a later state is another thing to buy."""
+    """What each item is to be bought in: another state is another thing to buy. Empty: whatever it is in."""
 
     assets: tuple[str, ...]
     aoi: dict[str, object] = field(repr=False)
@@ -42,6 +42,9 @@ class OrderWish:
 
     harmonise_to: str | None = None
     """Sensor whose colours it is fitted to, as the provider names it."""
+
+    item_updates: tuple[str, ...] = ()
+    """Each item's `updated` when it was ordered (RFC 3339; empty: it does not say). None at all: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,16 +106,23 @@ class Order:
     """Whose AOIs it holds."""
 
     hectares: float
-    """Of the AOI that is ordered, times items: what a provider bills. 0 for what was refused, or bought before."""
+    """Of the AOI that is ordered, times items: what a provider bills. 0 until it is begun, and for what was refused, or
+    bought before."""
 
     shares: str | None = None
     """Name of the order whose delivery is used: nothing was placed for this one. None: it has its own."""
+
+    spoiled: tuple[str, ...] = ()
+    """Items whose files lack, or are not what they should be: whoever needs them again orders them anew."""
 
     tried_at: datetime | None = None
     """When placing it was begun last. None: never."""
 
     placed_at: datetime | None = None
     """When it was known to be placed."""
+
+    missing_since: datetime | None = None
+    """Since when the provider has said that it does not have it. None: it has, or may not list it yet."""
 
     look_at: datetime | None = None
     """When it is to be read from the provider next. None: never again."""
@@ -121,7 +131,7 @@ class Order:
     """How often it has been."""
 
     created_at: datetime
-    """When it was first about to be placed, and which day's budget it is part of."""
+    """When it was first about to be placed, or was begun if that was on another day: whose budget it is part of."""
 
     updated_at: datetime
 

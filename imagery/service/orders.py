@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +26,7 @@ from imagery.model.order import FINAL, Order, OrderQuery, OrderReading, OrderSta
 from imagery.model.paging import Page
 from imagery.ports import Clock, OrderDesk, OrderStore, TaskTokens, Together
 from imagery.service.budget import Budget
-from imagery.service.reserving import LOST, Need, Reservations
+from imagery.service.reserving import LOST, UNLISTED, Need, Reservations
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,14 @@ LOOKS = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2), time
 hurried by: at Planet's three requests a second ten thousand orders take an hour to look through."""
 
 LOOK_FOR = timedelta(days=3)
-"""How long an order is looked for that the provider does not have: longer than any execution waits."""
+"""How long an order is looked for that may never have been placed: longer than any execution waits."""
+
+GONE = timedelta(hours=6)
+"""How long the provider must not know an order it once had, until that is believed. One that was ready is believed to
+be gone after UNLISTED: what waits for it could have been delivered."""
+
+NAMES = 20
+"""How many names may be taken by orders that are of no use to us."""
 
 BATCH = 10
 """Orders read before the due ones are asked for anew; a hint of this process ends it earlier."""
@@ -63,20 +71,35 @@ class Orders:
     def place(self, need: Need) -> Order:
         """Have it ordered: for one purpose there is one order that can succeed.
 
-        One that failed for an earlier execution is followed by `<purpose>-2`; what was bought for the same states of
-        the items, assets and subscriptions is not bought again. Safe to repeat. Raises BudgetReached, and what
-        OrderDesk raises.
+        One that failed for an earlier execution is followed by `<purpose>-2`; what was bought, or is being made, of the
+        same items, states, assets and area is not bought again, whoever it is for. The provider is asked for the name
+        before anything is placed, for our rows may be older than its orders. Safe to repeat. Raises BudgetReached, and
+        what OrderDesk raises.
         """
-        reservations, now = self._reservations, self.clock()
-        order = reservations.reserve(need, now)
-        reading = self._read(order)
-        if reading is None and (order.status is OrderStatus.SUCCEEDED or order.shares is not None):
-            order = reservations.reserve_anew(need, now, gone=order)
-        elif reading is None and order.status in LOST:
-            return self._told_again(order)
-        elif reading is None and order.order_id is not None:
-            raise ProviderUnavailable(f"{self.provider} does not know order {order.order_id} just now; asked again")
-        return self._learn(order.name, reading or self._placed(order.name))
+        order = self._reservations.reserve(need, self.clock())
+        if _is_begun(order):
+            reading = self._read(order)
+            if reading is None and order.status in LOST:
+                return self._told_again(order)
+            if reading is None and order.order_id is not None:
+                self._believe_gone(order)
+                order = self._reservations.reserve_anew(need, self.clock(), gone=order)
+        if not _is_begun(order):
+            order, reading = self._unless_there(order, need)
+        return self._learn(order.name, reading or self._placed(order.name, need.hectares))
+
+    def spoiled(self, name: str, why: str, *, item_ids: Sequence[str] | None = None) -> None:
+        """These of its items (None: all) were made, but cannot be used: whoever needs them again orders them anew.
+
+        What was said of it before holds no more: with no items, all of it is sound.
+        """
+        with self.together():
+            order = self._reservations.kept(name)
+            for one in {order.name, order.shares or order.name}:
+                items = self._reservations.kept(one).wish.item_ids
+                self._update(one, spoiled=items if item_ids is None else tuple(item_ids), message=why)
+        if item_ids is None or item_ids:
+            logger.warning("an order's files cannot be used: %s", why, extra={"order": name})
 
     def is_known(self, webhook_key: str) -> bool:
         """Whether an order's URL ends so."""
@@ -146,17 +169,51 @@ class Orders:
         return Reservations(provider=self.provider, store=self.store, together=self.together, budget=self.budget)
 
     def _read(self, order: Order) -> OrderReading | None:
-        """What the provider says of it; None: it has none such."""
-        if order.order_id is not None:
-            return self.desk.get(order.order_id)
-        return self.desk.named(order.name) if order.tried_at is not None else None
+        """What the provider says of it; None: it has it neither by its id nor by its name."""
+        reading = self.desk.get(order.order_id) if order.order_id is not None else None
+        if reading is None:
+            reading = self.desk.named(order.shares or order.name)
+        return reading if reading is not None and _is_for(reading, order) else None
 
-    def _placed(self, name: str) -> OrderReading:
-        order = self._reservations.begin(name, self.clock())
+    def _unless_there(self, order: Order, need: Need) -> tuple[Order, OrderReading | None]:
+        """The row whose name is to be ordered under, and what the provider has under that name, if it is of use."""
+        for _ in range(NAMES):
+            reading = self.desk.named(order.name)
+            if reading is None or (reading.status not in LOST and _is_for(reading, order)):
+                return order, reading
+            logger.warning("a name is taken at the provider", extra={"order": order.name, "order_id": reading.order_id})
+            order = self._reservations.reserve_elsewhere(need, self.clock(), taken=order)
+        raise ProviderRefused(
+            f"{self.provider} has {NAMES} orders named {need.purpose} that are of no use; "
+            "does another installation order with the same account? Replay the failure to try further names"
+        )
+
+    def _believe_gone(self, order: Order) -> None:
+        """Raises ProviderUnavailable until the provider has not known it for long enough."""
+        missing = self._missing(order)
+        bought = self._reservations.kept(order.shares or order.name)
+        patience = UNLISTED if bought.status is OrderStatus.SUCCEEDED else GONE
+        if self._has_missed(missing) < patience:
+            raise ProviderUnavailable(f"{self.provider} does not know order {order.order_id} just now; asked again")
+
+    def _missing(self, order: Order) -> Order:
+        """Note since when."""
+        may_be_unlisted = order.order_id is None and self.clock() - (order.tried_at or order.created_at) < UNLISTED
+        if order.missing_since is not None or may_be_unlisted:
+            return order
+        return self._update(order.name, missing_since=self.clock())
+
+    def _has_missed(self, order: Order) -> timedelta:
+        return self.clock() - order.missing_since if order.missing_since is not None else timedelta(0)
+
+    def _placed(self, name: str, hectares: float) -> OrderReading:
+        order = self._reservations.begin(name, hectares, self.clock())
+        if order.shares is not None and order.order_id is not None:
+            return self.reading_of(order.order_id)
         try:
             reading = self.desk.place(order.name, order.wish, webhook_url=self._url_of(order))
-        except (ProviderThrottled, ProviderRefused) as error:
-            self._reservations.refused(name, self.clock(), forever=isinstance(error, ProviderRefused))
+        except (ProviderThrottled, ProviderRefused):
+            self._reservations.refused(name, self.clock())
             raise
         logger.info("ordered", extra={"order": name, "order_id": reading.order_id, "hectares": order.hectares})
         return reading
@@ -168,7 +225,19 @@ class Orders:
         elif order.status in LOST:
             self._told_again(order)
         else:
-            self._postpone(order, missing=True)
+            missing = self._missing(order)
+            if missing.order_id is not None and self._has_missed(missing) >= GONE:
+                self._given_up(missing)
+            else:
+                self._postpone(missing, missing=True)
+
+    def _given_up(self, order: Order) -> None:
+        """It was there once, and is there no more."""
+        message = "it has had no such order for hours; replay the failure to order anew"
+        self._tell(order, order.order_id, OrderStatus.FAILED, message)
+        with self.together():
+            look_at = self._next_look(self._reservations.kept(order.name), OrderStatus.FAILED, told=order.task_token)
+            self._update(order.name, status=OrderStatus.FAILED, message=message, look_at=look_at)
 
     def _learn(self, name: str, reading: OrderReading) -> Order:
         """Save what was read; when it is final, tell who waits first, so that a crash in between tells them again."""
@@ -191,11 +260,14 @@ class Orders:
             message=reading.message,
             hectares=0.0 if reading.status in LOST else order.hectares,
             placed_at=order.placed_at or now,
+            missing_since=None,
             look_at=self._next_look(order, reading.status, told=told),
             looks=order.looks + 1,
             updated_at=now,
         )
         self.store.save(learned)
+        if learned.is_final and not order.is_final and self._reservations.hurry(learned, HINTED):
+            self._hint.set()
         return learned
 
     def _next_look(self, order: Order, status: OrderStatus, *, told: str) -> datetime | None:
@@ -244,6 +316,16 @@ class Orders:
 
     def _url_of(self, order: Order) -> str | None:
         return f"{self.webhook_url}/{order.webhook_key}" if self.webhook_url else None
+
+
+def _is_begun(order: Order) -> bool:
+    """Whether the provider may have it."""
+    return order.tried_at is not None or order.order_id is not None
+
+
+def _is_for(reading: OrderReading, order: Order) -> bool:
+    """Whether it holds the items of ours; what does not say which it holds is believed to."""
+    return not reading.item_ids or set(order.wish.item_ids) <= set(reading.item_ids)
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 
 from shapely.geometry import shape
 
-from imagery.errors import BudgetReached, OrderCanceled, OrderFailed, ProviderError, ProviderUnavailable
+from imagery.errors import (
+    BudgetReached,
+    OrderCanceled,
+    OrderFailed,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from imagery.model.order import Order, OrderStatus, OrderWish
 from imagery.ports import OrderStore, Together
 from imagery.service.budget import Budget
@@ -55,17 +62,24 @@ class Reservations:
     budget: Budget
 
     def reserve(self, need: Need, now: datetime) -> Order:
-        """The row of the order to be used, saved with the token of who waits now. Raises BudgetReached."""
+        """The row of the order to be used, saved with the token of who waits now.
+
+        Raises BudgetReached, ProviderRefused, and ProviderUnavailable while the same is being placed for another.
+        """
         with self.together():
             own = self._own(need)
             if own is None:
                 own = self._shared(need, now) or self._fresh(need, now, self._free_name(need))
             elif _is_untried(own):
-                own = self._fresh(need, now, own.name, instead_of=own)
+                own = replace(self._fresh(need, now, own.name), webhook_key=own.webhook_key)
             # Looked at soon, whatever becomes of the step that reserves it.
             look_at = None if _is_untried(own) else now + SOON
             order = replace(
-                own, execution_id=need.execution_id, task_token=need.task_token, look_at=look_at, updated_at=now
+                _taken_by(own, need),
+                execution_id=need.execution_id,
+                task_token=need.task_token,
+                look_at=look_at,
+                updated_at=now,
             )
             self.store.save(order)
         return order
@@ -74,16 +88,23 @@ class Reservations:
         """As `reserve`, when the provider has forgotten what was bought. Raises BudgetReached."""
         with self.together():
             for name in {gone.name, gone.shares or gone.name}:
-                lost = replace(self.kept(name), status=OrderStatus.CANCELED, message=f"{self.provider} has it no more")
-                self.store.save(replace(lost, look_at=None, updated_at=now))
+                self._ended(self.kept(name), f"{self.provider} has it no more", now)
             order = self._fresh(need, now, self._free_name(need))
             self.store.save(order)
         return order
 
-    def begin(self, name: str, now: datetime) -> Order:
-        """Note that it is about to be placed, unless somebody else may have done so a moment ago.
+    def reserve_elsewhere(self, need: Need, now: datetime, *, taken: Order) -> Order:
+        """A row of the next free name, when the provider has an order of this one that is of no use. As `reserve`."""
+        with self.together():
+            self._ended(taken, f"{self.provider} has another order of this name", now)
+            order = self._fresh(need, now, self._free_name(need))
+            self.store.save(order)
+        return order
 
-        Raises ProviderUnavailable then.
+    def begin(self, name: str, hectares: float, now: datetime) -> Order:
+        """Note that it is about to be placed, on today's budget; or that it shares one that was begun since.
+
+        Raises ProviderUnavailable when somebody else may have placed it a moment ago, BudgetReached, ProviderRefused.
         """
         with self.together():
             order = self.kept(name)
@@ -93,17 +114,26 @@ class Reservations:
                 raise ProviderUnavailable(
                     f"order {name} may have been placed a moment ago and not be listed yet; it is looked for again"
                 )
-            begun = replace(order, tried_at=now, look_at=now + SOON, updated_at=now)
+            bought = self._bought(order.wish, but=name)
+            begun = _sharing(order, bought) if bought is not None else self._charged(order, hectares, now)
+            begun = replace(begun, look_at=now + SOON, updated_at=now)
             self.store.save(begun)
         return begun
 
-    def refused(self, name: str, now: datetime, *, forever: bool) -> None:
-        """It was surely not placed. Gives its hectares back to the day when asking again will not help."""
+    def refused(self, name: str, now: datetime) -> None:
+        """It was surely not placed. Gives its hectares back to the day."""
         with self.together():
             order = self.kept(name)
             if order.order_id is None:
-                hectares = 0.0 if forever else order.hectares
-                self.store.save(replace(order, tried_at=None, look_at=None, hectares=hectares, updated_at=now))
+                self.store.save(replace(order, tried_at=None, look_at=None, hectares=0.0, updated_at=now))
+
+    def hurry(self, ended: Order, look_at: datetime) -> bool:
+        """Whether others share what has ended; they are looked at then."""
+        others = self.store.of_item(self.provider, ended.wish.item_ids[0])
+        waiting = [one for one in others if one.shares == ended.name and not one.is_final]
+        for one in waiting:
+            self.store.save(replace(one, look_at=look_at))
+        return bool(waiting)
 
     def kept(self, name: str) -> Order:
         """A row that is there."""
@@ -119,34 +149,57 @@ class Reservations:
             own, number = newer, number + 1
         if own is None or own.execution_id == need.execution_id:
             return own
-        return own if _is_untried(own) or (own.status not in LOST and _serves(own, need)) else None
+        is_of_use = own.status not in LOST and _serves(own, need.wish)
+        return own if _is_untried(own) or is_of_use else None
 
     def _shared(self, need: Need, now: datetime) -> Order | None:
-        """A row of its own for a delivery that was bought for another purpose. Two never wait in one row."""
-        for bought in self.store.of_item(self.provider, need.wish.item_ids[0]):
-            if bought.status is OrderStatus.SUCCEEDED and _serves(bought, need) and _is_as_new(bought, need):
-                own = self._new(need, now, self._free_name(need))
-                return replace(
-                    own,
-                    wish=bought.wish,
-                    subscription_ids=bought.subscription_ids,
-                    hectares=0.0,
-                    shares=bought.shares or bought.name,
-                    order_id=bought.order_id,
-                    status=OrderStatus.ORDERED,
-                    placed_at=bought.placed_at,
-                )
-        return None
+        """A row of its own for what was bought, or is being made, for another. Two never wait in one row."""
+        bought = self._bought(need.wish)
+        return _sharing(self._new(need, now, self._free_name(need)), bought) if bought is not None else None
 
-    def _fresh(self, need: Need, now: datetime, name: str, *, instead_of: Order | None = None) -> Order:
-        ordered = self.store.hectares(now.date())
-        if instead_of is not None and instead_of.created_at.date() == now.date():
-            ordered -= instead_of.hectares
-        refusal = self.budget.refusal(ordered, need.hectares)
+    def _bought(self, wish: OrderWish, *, but: str | None = None) -> Order | None:
+        """The order that has all that is wished for, or will have. Raises ProviderUnavailable: one is being placed."""
+        orders = [
+            one
+            for one in self.store.of_item(self.provider, wish.item_ids[0])
+            if one.shares is None and one.name != but and one.status not in LOST
+            if _serves(one, wish) and _is_as_new(one, wish)
+        ]
+        known = [one for one in orders if one.order_id is not None]
+        for one in orders if not known else ():
+            if one.tried_at is not None and one.missing_since is None:
+                raise ProviderUnavailable(f"the same is just being ordered as {one.name}; it is looked for again")
+        return min(known, key=lambda one: one.status is not OrderStatus.SUCCEEDED, default=None)
+
+    def _fresh(self, need: Need, now: datetime, name: str) -> Order:
+        """To be charged when it is begun; what there is no room for now is not reserved."""
+        self._afford(need.hectares, self.store.hectares(now.date()))
+        return self._new(need, now, name)
+
+    def _charged(self, order: Order, hectares: float, now: datetime) -> Order:
+        """Begun, on the budget of today. Raises BudgetReached, ProviderRefused."""
+        is_of_today = order.created_at.date() == now.date()
+        counted = order.hectares if is_of_today else 0.0  # by a try whose answer was lost
+        self._afford(hectares, self.store.hectares(now.date()) - counted)
+        created_at = order.created_at if is_of_today else now
+        return replace(order, hectares=hectares, created_at=created_at, tried_at=now, missing_since=None)
+
+    def _afford(self, hectares: float, ordered: float) -> None:
+        """Raises BudgetReached; ProviderRefused when no day has room for it."""
+        refusal = self.budget.refusal(0.0, hectares)
+        if refusal is not None:
+            raise ProviderRefused(
+                f"this order alone is more than a whole day may have: {refusal}; "
+                "raise the limit in the settings and restart, or ask for less, then replay the failure"
+            )
+        refusal = self.budget.refusal(ordered, hectares)
         if refusal is not None:
             raise BudgetReached(f"{refusal}; it is tried again later, or raise the limit in the settings")
-        order = self._new(need, now, name)
-        return order if instead_of is None else replace(order, webhook_key=instead_of.webhook_key)
+
+    def _ended(self, order: Order, message: str, now: datetime) -> None:
+        """Of no use to anybody any more."""
+        ended = replace(order, status=OrderStatus.CANCELED, message=message, look_at=None, updated_at=now)
+        self.store.save(ended)
 
     def _new(self, need: Need, now: datetime, name: str) -> Order:
         return Order(
@@ -157,7 +210,7 @@ class Reservations:
             webhook_key=secrets.token_urlsafe(32),
             wish=need.wish,
             subscription_ids=need.subscription_ids,
-            hectares=need.hectares,
+            hectares=0.0,
             created_at=now,
             updated_at=now,
         )
@@ -174,21 +227,37 @@ def _is_untried(order: Order) -> bool:
     return order.tried_at is None and order.order_id is None
 
 
-def _serves(order: Order, need: Need) -> bool:
-    """Whether it has all of what is needed."""
-    bought, wish = order.wish, need.wish
-    return (
-        (bought.collection, bought.harmonise_to) == (wish.collection, wish.harmonise_to)
-        and set(wish.item_ids) <= set(bought.item_ids)
-        and set(wish.assets) <= set(bought.assets)
-        and set(need.subscription_ids) <= set(order.subscription_ids)
+def _taken_by(order: Order, need: Need) -> Order:
+    """Theirs too, when it has all they need."""
+    takers = {*order.subscription_ids, *need.subscription_ids}
+    return replace(order, subscription_ids=tuple(sorted(takers))) if _serves(order, need.wish) else order
+
+
+def _sharing(order: Order, bought: Order) -> Order:
+    """The row of one that takes what another has bought."""
+    return replace(
+        order,
+        wish=bought.wish,
+        hectares=0.0,
+        shares=bought.name,
+        order_id=bought.order_id,
+        status=OrderStatus.ORDERED,
+        placed_at=bought.placed_at,
     )
 
 
-def _is_as_new(order: Order, need: Need) -> bool:
-    """Whether it is of the same states of the items, over the same area: what was bought before may be outdated."""
-    bought, wish = order.wish, need.wish
-    states = dict(zip(bought.item_ids, bought.item_states, strict=True))
-    return all(
-        states.get(item) == state for item, state in zip(wish.item_ids, wish.item_states, strict=True)
-    ) and shape(bought.aoi).buffer(_ROUNDING).covers(shape(wish.aoi))
+def _serves(order: Order, wish: OrderWish) -> bool:
+    """Whether it has all of what is wished for, and all of that can be used."""
+    bought = order.wish
+    return (
+        (bought.collection, bought.harmonise_to) == (wish.collection, wish.harmonise_to)
+        and set(wish.item_ids) <= set(bought.item_ids) - set(order.spoiled)
+        and set(wish.assets) <= set(bought.assets)
+        and shape(bought.aoi).buffer(_ROUNDING).covers(shape(wish.aoi))
+    )
+
+
+def _is_as_new(order: Order, wish: OrderWish) -> bool:
+    """Whether it is of the states of the items that are wished for."""
+    states = dict(zip(order.wish.item_ids, order.wish.item_states, strict=True))
+    return all(state in ("", states.get(item)) for item, state in zip(wish.item_ids, wish.item_states, strict=True))

@@ -60,7 +60,17 @@ def an_order(name: str = "planet-root", **changes: Any) -> Order:
 
 def test_an_order_comes_back_as_it_was_saved(orders: OrderStore) -> None:
     order = an_order(
-        order_id="o-1", status=OrderStatus.PENDING, message="☂", tried_at=NOW, placed_at=NOW, look_at=NOW, looks=3
+        order_id="o-1",
+        status=OrderStatus.PENDING,
+        message="☂",
+        wish=replace(an_order().wish, item_updates=("2026-05-01T00:00:00Z", ""), harmonise_to="Sentinel-2"),
+        shares="planet-other",
+        spoiled=("B",),
+        tried_at=NOW,
+        placed_at=NOW,
+        missing_since=NOW,
+        look_at=NOW,
+        looks=3,
     )
     orders.save(order)
     assert orders.get("planet-root") == order

@@ -25,7 +25,7 @@ from imagery.errors import (
 )
 from imagery.model.order import Order, OrderReading, OrderStatus, OrderWish
 from imagery.ports import OrderDesk, TaskTokens
-from imagery.service.orders import LOOKS, Budget, Need, Orders
+from imagery.service.orders import GONE, LOOKS, Budget, Need, Orders
 from imagery.service.reserving import UNLISTED
 from imagery.stores.sqlite.database import Database
 from imagery.stores.sqlite.orders import SqliteOrderStore
@@ -62,6 +62,8 @@ class Desk:
     """Raised by the next calls, one each."""
 
     asked: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+    """Orders that are listed, and answered with 404."""
 
     def place(self, name: str, wish: OrderWish, *, webhook_url: str | None) -> OrderReading:
         self._called("place")
@@ -90,7 +92,7 @@ class Desk:
 
     def get(self, order_id: str) -> OrderReading | None:
         self._called("get")
-        return self.orders.get(order_id)
+        return self.orders.get(order_id) if order_id not in self.unreadable else None
 
     def ends(self, status: OrderStatus, message: str = "") -> None:
         """Every order that is not final."""
@@ -315,7 +317,7 @@ def test_a_narrower_request_gets_what_was_bought_for_a_wider_one(world: World) -
     assert [token for token, _ in world.tokens.resumed] == ["token-1", "token-2"]
 
 
-@pytest.mark.parametrize("what", ["state", "asset", "subscription", "area"])
+@pytest.mark.parametrize("what", ["state", "asset", "colours", "area"])
 def test_what_was_not_bought_yet_is_bought(world: World, what: str) -> None:
     world.orders.place(world.need())
     world.desk.ends(OrderStatus.SUCCEEDED)
@@ -325,7 +327,7 @@ def test_what_was_not_bought_yet_is_bought(world: World, what: str) -> None:
     other = {
         "state": replace(need, wish=replace(need.wish, item_states=("2026-05-02T00:00:00Z",))),
         "asset": replace(need, wish=replace(need.wish, assets=("ortho_visual",))),
-        "subscription": replace(need, subscription_ids=("sub-3",)),
+        "colours": replace(need, wish=replace(need.wish, harmonise_to="Sentinel-2")),
         "area": replace(need, wish=replace(need.wish, aoi=wider)),
     }[what]
     world.orders.place(other)
@@ -345,23 +347,209 @@ def test_two_who_share_a_delivery_are_both_told(world: World) -> None:
 
 
 def test_what_the_provider_has_forgotten_is_bought_again(world: World) -> None:
-    world.orders.place(world.need())
-    world.desk.ends(OrderStatus.SUCCEEDED)
-    world.later()
+    _delivered(world)
     world.desk.orders.clear()
-    assert world.orders.place(world.need(2)).name == "planet-root-2"
+    need = world.need(2)
+    with pytest.raises(ProviderUnavailable, match="does not know order order-0 just now"):
+        world.orders.place(need)
+    world.clock.now += UNLISTED
+    assert world.orders.place(need).name == "planet-root-2"
     assert world.order().status is OrderStatus.CANCELED
     assert len(world.desk.orders) == 1
 
 
 def test_a_shared_delivery_that_is_forgotten_is_bought_again(world: World) -> None:
+    _delivered(world)
+    world.desk.orders.clear()
+    need = world.need(2, purpose="planet-other")
+    with pytest.raises(ProviderUnavailable):
+        world.orders.place(need)
+    world.clock.now += UNLISTED
+    order = world.orders.place(need)
+    assert (order.name, order.shares) == ("planet-other-2", None)
+    assert order.hectares == 100.0
+
+
+def test_what_is_in_the_providers_list_is_not_forgotten(world: World) -> None:
+    _delivered(world)
+    world.desk.unreadable.add("order-0")
+    world.orders.place(world.need(2))
+    assert len(world.desk.orders) == 1
+    assert [token for token, _ in world.tokens.resumed] == ["token-1", "token-2"]
+
+
+def test_two_blips_far_apart_are_no_absence(world: World) -> None:
+    _delivered(world)
+    there = dict(world.desk.orders)
+    for number in (2, 3):
+        need = world.need(number)
+        world.desk.orders.clear()
+        with pytest.raises(ProviderUnavailable):
+            world.orders.place(need)
+        world.desk.orders.update(there)
+        world.orders.place(need)
+        world.clock.now += timedelta(days=7)
+    assert len(world.tokens.resumed) == 3
+
+
+def test_an_order_that_vanishes_while_it_is_made_is_told_after_hours_and_bought_again_by_a_replay(
+    world: World,
+) -> None:
+    world.orders.place(world.need())
+    world.desk.orders.clear()
+    world.later()
+    with pytest.raises(ProviderUnavailable):
+        world.orders.place(world.need(2))
+    world.clock.now += UNLISTED
+    with pytest.raises(ProviderUnavailable):
+        world.orders.place(world.need(2))
+    assert world.tokens.failed == []
+    world.later(GONE)
+    [(token, error, cause)] = world.tokens.failed
+    assert (token, error) == ("token-2", "OrderFailed")
+    assert "replay the failure to order anew" in cause
+    assert world.orders.place(world.need(3)).name == "planet-root-2"
+
+
+def _delivered(world: World) -> None:
     world.orders.place(world.need())
     world.desk.ends(OrderStatus.SUCCEEDED)
     world.later()
-    world.desk.orders.clear()
-    order = world.orders.place(world.need(2, purpose="planet-other"))
+
+
+def _elsewhere(need: Need, item_id: str = "B") -> Need:
+    return replace(need, wish=replace(need.wish, item_ids=(item_id,)))
+
+
+def test_an_order_that_a_restored_backup_has_forgotten_is_found_and_not_bought_again(world: World) -> None:
+    other = world.need(9)
+    world.desk.place("planet-root", other.wish, webhook_url=None)
+    world.budget = Budget(hectares=100.0)
+    assert world.orders.place(world.need()).order_id == "order-0"
+    assert len(world.desk.orders) == 1
+    assert world.store.hectares(NOW.date()) == 0.0
+
+
+def test_a_name_that_others_have_taken_is_passed_over(world: World) -> None:
+    for name in ("planet-root", "planet-root-2"):
+        world.desk.place(name, _elsewhere(world.need(9)).wish, webhook_url=None)
+    need = world.need()
+    assert world.orders.place(need).name == "planet-root-3"
+    assert world.orders.place(need).name == "planet-root-3"
+    assert len(world.desk.orders) == 3
+    assert world.store.hectares(NOW.date()) == 100.0
+
+
+def test_what_failed_before_a_backup_is_ordered_under_the_next_name_and_that_is_looked_up_too(world: World) -> None:
+    world.desk.place("planet-root", world.need(9).wish, webhook_url=None)
+    world.desk.ends(OrderStatus.FAILED)
+    world.desk.place("planet-root-2", world.need(9).wish, webhook_url=None)
+    order = world.orders.place(world.need())
+    assert (order.name, order.order_id) == ("planet-root-2", "order-1")
+    assert len(world.desk.orders) == 2
+
+
+def test_a_provider_that_has_every_name_taken_is_not_asked_for_ever(world: World) -> None:
+    world.desk.named = lambda name: world.desk.place(  # type: ignore[method-assign]
+        name, _elsewhere(world.need(9)).wish, webhook_url=None
+    )
+    with pytest.raises(ProviderRefused, match="does another installation order"):
+        world.orders.place(world.need())
+
+
+def test_who_needs_what_is_being_made_waits_for_it_and_is_told_when_it_ends(world: World) -> None:
+    first = world.orders.place(world.need())
+    second = world.orders.place(world.need(2, purpose="planet-other", subscription_ids=("sub-9",)))
+    assert (second.shares, second.order_id, second.hectares) == ("planet-root", "order-0", 0.0)
+    assert second.subscription_ids == ("sub-9",)
+    assert len(world.desk.orders) == 1
+    world.desk.ends(OrderStatus.SUCCEEDED)
+    world.orders.notified(first.webhook_key, "order-0")
+    world.later(timedelta(0))
+    assert sorted(token for token, _ in world.tokens.resumed) == ["token-1", "token-2"]
+
+
+def test_who_waits_for_anothers_order_fails_with_it_and_a_replay_orders(world: World) -> None:
+    world.orders.place(world.need())
+    world.orders.place(world.need(2, purpose="planet-other"))
+    world.desk.ends(OrderStatus.FAILED)
+    world.later()
+    assert sorted(token for token, _, _ in world.tokens.failed) == ["token-1", "token-2"]
+    order = world.orders.place(world.need(3, purpose="planet-other"))
     assert (order.name, order.shares) == ("planet-other-2", None)
-    assert order.hectares == 100.0
+
+
+def test_two_who_reserve_the_same_at_one_moment_order_it_once(world: World) -> None:
+    orders, named = world.orders, world.desk.named
+
+    def named_and_be_overtaken(name: str) -> OrderReading | None:
+        world.desk.named = named  # type: ignore[method-assign]
+        reading = named(name)
+        orders.place(world.need(2, purpose="planet-other"))
+        return reading
+
+    world.desk.named = named_and_be_overtaken  # type: ignore[method-assign]
+    order = orders.place(world.need())
+    assert order.shares == "planet-other"
+    assert len(world.desk.orders) == 1
+
+
+def test_while_another_places_the_same_nobody_does_and_when_it_could_not_somebody_does(world: World) -> None:
+    world.desk.trouble = [None, ProviderUnavailable("no answer")]
+    with pytest.raises(ProviderUnavailable):
+        world.orders.place(world.need())
+    other = world.need(2, purpose="planet-other")
+    with pytest.raises(ProviderUnavailable, match="just being ordered as planet-root"):
+        world.orders.place(other)
+    world.later(UNLISTED)
+    assert world.orders.place(other).shares is None
+    assert world.orders.place(world.need()).shares == "planet-other"
+    assert len(world.desk.orders) == 1
+
+
+def test_another_subscriber_over_the_same_field_pays_nothing(world: World) -> None:
+    _delivered(world)
+    order = world.orders.place(world.need(2, purpose="planet-other", subscription_ids=("sub-3",)))
+    assert (order.shares, order.subscription_ids) == ("planet-root", ("sub-3",))
+    again = world.orders.place(world.need(3, subscription_ids=("sub-4",)))
+    assert again.subscription_ids == ("sub-1", "sub-2", "sub-4")
+    assert len(world.desk.orders) == 1
+
+
+def test_a_replay_whose_area_has_grown_is_another_order(world: World) -> None:
+    _delivered(world)
+    wider: dict[str, object] = {"type": "Polygon", "coordinates": [[[15, 46], [16, 46], [16, 47], [15, 47], [15, 46]]]}
+    need = world.need(2)
+    assert world.orders.place(replace(need, wish=replace(need.wish, aoi=wider))).name == "planet-root-2"
+
+
+def test_whoever_does_not_ask_for_a_state_gets_what_was_bought_in_any(world: World) -> None:
+    _delivered(world)
+    need = world.need(2, purpose="planet-other")
+    world.orders.place(replace(need, wish=replace(need.wish, item_states=("",))))
+    assert len(world.desk.orders) == 1
+
+
+def test_what_cannot_be_used_is_ordered_anew_by_a_replay_and_nothing_else_is(world: World) -> None:
+    both = replace(world.need().wish, item_ids=("A", "B"), item_states=("", ""))
+    world.orders.place(world.need(wish=both))
+    world.desk.ends(OrderStatus.SUCCEEDED)
+    world.later()
+    world.orders.spoiled("planet-root", "came without B", item_ids=("B",))
+    sound = replace(both, item_ids=("A",), item_states=("",))
+    assert world.orders.place(world.need(2, purpose="planet-other", wish=sound)).shares == "planet-root"
+    anew = world.orders.place(world.need(3, wish=replace(both, item_ids=("B",), item_states=("",))))
+    assert (anew.name, anew.wish.item_ids) == ("planet-root-2", ("B",))
+
+
+def test_an_order_that_is_sound_after_all_serves_again(world: World) -> None:
+    _delivered(world)
+    world.orders.place(world.need(2, purpose="planet-other"))
+    world.orders.spoiled("planet-other", "wrong digest")
+    assert world.order().spoiled == ("A",)
+    world.orders.spoiled("planet-other", "", item_ids=())
+    world.orders.place(world.need(3))
+    assert len(world.desk.orders) == 1
 
 
 def test_an_unsure_answer_is_looked_up_before_anything_is_ordered_again(world: World) -> None:
@@ -380,7 +568,7 @@ def test_an_unsure_answer_is_looked_up_before_anything_is_ordered_again(world: W
 def _dies_when_placed(world: World) -> Iterator[str | None]:
     """The order is placed, and nobody here ever learns of it."""
     while True:
-        yield "after" if not world.desk.asked and _is_begun(world) else None
+        yield "after" if world.desk.asked == ["named"] and _is_begun(world) else None
 
 
 def _is_begun(world: World) -> bool:
@@ -390,7 +578,7 @@ def _is_begun(world: World) -> bool:
 
 def test_nothing_is_ordered_while_another_may_be_ordering_the_same(world: World) -> None:
     need = world.need()
-    world.desk.trouble = [ProviderUnavailable("no answer")]
+    world.desk.trouble = [None, ProviderUnavailable("no answer")]
     with pytest.raises(ProviderUnavailable):
         world.orders.place(need)
     with pytest.raises(ProviderUnavailable, match="looked for again"):
@@ -402,7 +590,7 @@ def test_nothing_is_ordered_while_another_may_be_ordering_the_same(world: World)
 
 def test_what_was_surely_not_placed_is_tried_again_at_once(world: World) -> None:
     need = world.need()
-    world.desk.trouble = [ProviderThrottled("too often")]
+    world.desk.trouble = [None, ProviderThrottled("too often")]
     with pytest.raises(ProviderThrottled):
         world.orders.place(need)
     assert world.orders.place(need).order_id == "order-0"
@@ -410,7 +598,7 @@ def test_what_was_surely_not_placed_is_tried_again_at_once(world: World) -> None
 
 def test_a_refused_order_costs_nothing_and_can_be_replayed_with_less(world: World) -> None:
     world.budget = Budget(hectares=150.0)
-    world.desk.trouble = [ProviderRefused("no acceptable assets")]
+    world.desk.trouble = [None, ProviderRefused("no acceptable assets")]
     with pytest.raises(ProviderRefused):
         world.orders.place(world.need())
     assert world.store.hectares(NOW.date()) == 0.0
@@ -519,7 +707,7 @@ def test_a_look_stops_when_the_provider_wants_to_be_left_alone(world: World, err
 
 def test_a_days_hectares_are_not_exceeded_and_the_next_day_has_its_own(world: World) -> None:
     world.budget = Budget(hectares=150.0)
-    other = {"purpose": "planet-other", "subscription_ids": ("sub-9",)}
+    other = {"purpose": "planet-other", "wish": _elsewhere(world.need(9)).wish}
     world.orders.place(world.need())
     with pytest.raises(BudgetReached, match=r"200.0 ha would be ordered today, and the limit is 150.0 ha"):
         world.orders.place(world.need(2, **other))
@@ -530,10 +718,39 @@ def test_a_days_hectares_are_not_exceeded_and_the_next_day_has_its_own(world: Wo
 
 
 def test_a_days_money_is_not_exceeded(world: World) -> None:
-    world.budget = Budget(money=99.0, price_per_hectare=1.0)
-    with pytest.raises(BudgetReached, match=r"would cost 100.00, and the limit is 99.00"):
+    world.budget = Budget(money=199.0, price_per_hectare=1.0)
+    world.orders.place(world.need())
+    with pytest.raises(BudgetReached, match=r"would cost 200.00, and the limit is 199.00"):
+        world.orders.place(_elsewhere(world.need(2, purpose="planet-other")))
+    assert world.desk.asked == ["named", "place"]
+
+
+@pytest.mark.parametrize("budget", [Budget(hectares=99.0), Budget(money=99.0, price_per_hectare=1.0)])
+def test_an_order_that_no_day_has_room_for_is_refused_at_once(world: World, budget: Budget) -> None:
+    world.budget = budget
+    with pytest.raises(ProviderRefused, match=r"more than a whole day .* raise the limit"):
         world.orders.place(world.need())
     assert world.desk.asked == []
+
+
+def test_an_order_begun_after_midnight_is_on_the_budget_of_that_day(world: World) -> None:
+    world.budget = Budget(hectares=150.0)
+    world.clock.now = NOW.replace(hour=23, minute=59)
+    world.desk.trouble = [None, ProviderThrottled("too often")]
+    need = world.need()
+    with pytest.raises(ProviderThrottled):
+        world.orders.place(need)
+    named = world.desk.named
+
+    def named_over_midnight(name: str) -> OrderReading | None:
+        world.clock.now = NOW + timedelta(days=1)
+        return named(name)
+
+    world.desk.named = named_over_midnight  # type: ignore[method-assign]
+    world.orders.place(need)
+    assert [world.store.hectares(NOW.date() + timedelta(days=day)) for day in range(2)] == [0.0, 100.0]
+    with pytest.raises(BudgetReached):
+        world.orders.place(_elsewhere(world.need(2, purpose="planet-other")))
 
 
 def test_an_order_that_failed_gives_its_hectares_back(world: World) -> None:
@@ -591,7 +808,7 @@ def _live(
     is_called: bool,
     same_token: bool,
 ) -> None:
-    """One execution's order: its step is tried until it returns, and its process is killed as often as `deaths` says."""
+    """One execution: its step is tried until it returns, and its process is killed as often as `deaths` says."""
     lives = iter(deaths)
     is_placed, tries = False, itertools.count(1)
     for turn in range(40):
