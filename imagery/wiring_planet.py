@@ -84,10 +84,14 @@ def open_planet(
             "Planet's SDK, which words our requests, is not installed; pip install 'imagery[planet]'",
             field="IMAGERY_PLANET_API_KEY",
         )
-    client = PlanetClient(settings.planet_api_key, url=settings.planet_url, sleep=sleep)
+    client = PlanetClient(settings.planet_api_key, url=settings.planet_url, logins=_logins(settings), sleep=sleep)
     closing.callback(client.close)
     quick = PlanetClient(
-        settings.planet_api_key, url=settings.planet_url, timeout_s=min(5.0, settings.provider_timeout_s), attempts=1
+        settings.planet_api_key,
+        url=settings.planet_url,
+        logins=_logins(settings),
+        timeout_s=min(5.0, settings.provider_timeout_s),
+        attempts=1,
     )
     closing.callback(quick.close)
     tokens = LateTokens()
@@ -113,6 +117,12 @@ def open_planet(
         harmonise_to=None if settings.planet_harmonise.lower() == OFF else settings.planet_harmonise,
     )
     return PlanetAccount(client=client, source=source, tokens=tokens, impatient_search=PlanetSearch(quick))
+
+
+def _logins(settings: Settings) -> list[tuple[str, str]]:
+    """What Planet is told to call us with."""
+    user, password = settings.planet_webhook_user, settings.planet_webhook_password
+    return [(user, password)] if user is not None and password is not None else []
 
 
 def webhook_url(settings: Settings) -> str | None:

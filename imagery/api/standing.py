@@ -65,7 +65,7 @@ class AccountView(BaseModel):
 
     provider: str
     key_refused: bool = Field(description="It does not take our key: nothing is ordered until an operator mends it.")
-    explanation: str = Field(description="In the provider's words.")
+    explanation: str = Field(description="What to do about it; empty while all is well.")
     orders: dict[OrderStatus, int] = Field(description="How many stand how; `succeeded` and the like are final.")
     calls_us: bool = Field(description="Whether it was told where to call; else its orders are only polled.")
 
@@ -76,7 +76,7 @@ class AccountView(BaseModel):
         return cls(
             provider=account.orders.provider,
             key_refused=standing.is_refused,
-            explanation=standing.why,
+            explanation=standing.advice,
             orders=dict(account.orders.store.counts()),
             calls_us=account.orders.webhook_url is not None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _SECRETS = (
     # A webhook's key, and what it is called wherever a value is named.
@@ -20,7 +20,7 @@ _SECRETS = (
     (re.compile(r"(imk_[0-9a-f]{1,12})_[A-Za-z0-9_-]+"), r"\1_***"),
     # Planet's keys, and the end of the URL that it calls for an order.
     (re.compile(r"\bPLAK[0-9a-f]{16,}"), "PLAK***"),
-    (re.compile(r"(webhooks/planet/)[A-Za-z0-9_-]{16,}"), r"\1***"),
+    (re.compile(r"(webhooks(?:/|%2f)planet(?:/|%2f))[A-Za-z0-9_-]{16,}", re.IGNORECASE), r"\1***"),
     (re.compile(r"(?<=://)[^/\s@'\"]+@"), "***@"),
     (
         re.compile(
@@ -61,6 +61,7 @@ def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
     Short ones are left out: they would hit words.
     """
     found = {value.strip() for name, value in env.items() if is_secret_name(name)}
+    found |= {quote(value, safe="") for value in found}
     for value in env.values():
         for password in _PASSWORD.findall(value):
             found |= {password, unquote(password)}

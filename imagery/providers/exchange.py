@@ -90,10 +90,13 @@ class Exchange:
         monotonic: Callable[[], float] = time.monotonic,
         auth: httpx.Auth | None = None,
         too_often: Callable[[httpx.Response, Any], ProviderError] | None = None,
+        clean: Callable[[Any], Any] = lambda said: said,
     ) -> None:
         """`auth` goes with every request (None: the client's own); `too_often` tells what a 429 means by its headers
-        and parsed body (None: wait as it says, and ask again).
+        and parsed body (None: wait as it says, and ask again). `clean` takes out of the provider's words, as parsed,
+        what must not be told: they may quote what they were sent. It sees all that is no success.
         """
+        self._clean = clean
         self._auth = httpx.USE_CLIENT_DEFAULT if auth is None else auth
         self._name = name
         self._too_often = too_often or self._throttled
@@ -182,20 +185,21 @@ class Exchange:
         return bytes(content)
 
     def _judge(self, ask: Ask, response: httpx.Response, content: bytes) -> Answer:
-        status = response.status_code
+        status, body = response.status_code, _parsed(content)
+        if status >= 300 or not isinstance(body, dict):
+            body = self._clean(body)
         if status == 429:
-            raise self._too_often(response, _parsed(content))
+            raise self._too_often(response, body)
         if status == 502 and ask.pageable:
             # Earth Search says so when a page outgrows what a Lambda may return (Element84/earth-search#17).
-            raise PageTooHeavy(f"{self._name} failed (502): {_words(_parsed(content))}; try again later")
+            raise PageTooHeavy(f"{self._name} failed (502): {_words(body)}; try again later")
         if status in (408, 425) or (status >= 500 and status not in (501, 505)):
-            raise ProviderUnavailable(f"{self._name} failed ({status}): {_words(_parsed(content))}; try again later")
+            raise ProviderUnavailable(f"{self._name} failed ({status}): {_words(body)}; try again later")
         if 300 <= status < 400:
-            target = str(response.headers.get("location", "elsewhere"))[:QUOTED_CHARACTERS]
+            target = str(self._clean(str(response.headers.get("location", "elsewhere"))))[:QUOTED_CHARACTERS]
             raise ProviderRefused(
                 f"{self._name} has moved from {ask.shown} to {target}; put that address in the settings"
             )
-        body = _parsed(content)
         if status < 300 and not isinstance(body, dict):
             raise ProviderAnswerInvalid(
                 f"{self._name} answered {ask.shown} with something that is no JSON object: {_words(body)}"
@@ -226,7 +230,8 @@ def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        return content[: 4 * QUOTED_CHARACTERS].decode("utf-8", "replace")
+        # More than is ever quoted: what is cleaned must not be cut in the middle of what is looked for.
+        return content[: 2**16].decode("utf-8", "replace")
 
 
 def _words(body: object) -> str:

@@ -133,6 +133,7 @@ def test_what_waiting_does_not_help_is_told_at_once_and_seen_in_health(
         assert house.bought() == {}
         (account,) = httpx.get(f"{house.url}/health").json()["accounts"]
         assert account["key_refused"] is (fault is Fault.UNAUTHORIZED)
+        assert ("IMAGERY_PLANET_API_KEY" in account["explanation"]) is (fault is Fault.UNAUTHORIZED)
         assert account["calls_us"] is True
         assert KEY not in httpx.get(f"{house.url}/health").text
 

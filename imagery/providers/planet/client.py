@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from imagery.errors import (
 )
 from imagery.providers.exchange import Answer, Ask, Exchange, throttled
 from imagery.providers.planet.pace import RATES, Operation, Pace
+from imagery.providers.planet.secrets import clean, spellings, without_secrets
 from imagery.providers.planet.words import words_of
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,17 @@ class Standing:
 
     is_refused: bool
     why: str = ""
-    """Planet's own words."""
+    """Planet's own words, for operators."""
 
     for_s: float = 0.0
     """Seconds since it said so last."""
+
+    @property
+    def advice(self) -> str:
+        """For strangers too: none of Planet's words. Empty while all is well."""
+        if self.is_refused:
+            return "the API key is not taken; an operator puts a valid one into IMAGERY_PLANET_API_KEY and restarts"
+        return ""
 
 
 class PlanetClient:
@@ -59,11 +67,15 @@ class PlanetClient:
         client: httpx.Client | None = None,
         timeout_s: float = 125.0,
         attempts: int = 5,
+        logins: Sequence[tuple[str, str]] = (),
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`attempts` counts the first. A `client` that is given is not closed here."""
+        """`attempts` counts the first. A `client` that is given is not closed here.
+
+        `logins` are (user, password) that Planet is told and must not be quoted with.
+        """
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             raise SettingsInvalid(
                 "Planet's API key is empty or holds characters no key has; set it anew", field="IMAGERY_PLANET_API_KEY"
@@ -74,6 +86,7 @@ class PlanetClient:
         self._is_lent = client is not None
         self.http = client or httpx.Client(headers={"User-Agent": "imagery", "Accept": "application/json"})
         self.timeout_s = timeout_s
+        self._secrets = spellings([api_key], logins=[(api_key, ""), *logins])
         self._exchange = Exchange(
             name,
             self.http,
@@ -84,6 +97,7 @@ class PlanetClient:
             monotonic=monotonic,
             auth=self._auth,
             too_often=self._too_often,
+            clean=lambda said: clean(said, self.redact),
         )
         self.sleep, self._monotonic = sleep, monotonic
         self._paces = {one: Pace(rate, monotonic=monotonic, sleep=sleep) for one, rate in RATES.items()}
@@ -152,6 +166,10 @@ class PlanetClient:
             self._refused = None
         return answer
 
+    def redact(self, text: str) -> str:
+        """Planet's words, as they may be told: without our secrets."""
+        return without_secrets(text, self._secrets)
+
     def wait(self, operation: Operation) -> None:
         """Until one more of these may be sent."""
         self._paces[operation].wait()
@@ -184,7 +202,7 @@ class PlanetClient:
 
     def refusal(self, answer: Answer) -> ProviderError:
         """The error for a 4xx."""
-        said = words_of(answer.body)
+        said = self._words(answer.body)
         if answer.status == 409 and answer.ask.method == "POST":
             # The specification's MaxConcurrency: too many orders at once, which ends by itself.
             return ProviderThrottled(f"{self.name} takes no more orders just now (409): {said}")
@@ -194,8 +212,11 @@ class PlanetClient:
         advice = "nothing is there" if answer.status == 404 else "asking again will not help"
         return ProviderRefused(f"{self.name} refused ({answer.status}): {said}; {advice}")
 
+    def _words(self, body: object) -> str:
+        return words_of(clean(body, self.redact))
+
     def _credentials_refused(self, answer: Answer) -> CredentialsRefused:
-        why = f"{answer.status}: {words_of(answer.body)}"
+        why = f"{answer.status}: {self._words(answer.body)}"
         with self._lock:
             self._refused = (self._monotonic(), why)
         logger.error("the provider refuses the key", extra={"provider": self.name, "status": answer.status})
@@ -214,7 +235,7 @@ class PlanetClient:
 
     def _too_often(self, response: httpx.Response, body: Any) -> ProviderError:
         """Planet answers 429 to haste, which passes, and to a quota used up, which does not: the body tells."""
-        said = words_of(body)
+        said = self._words(body)
         if "quota" in said.lower():
             return QuotaExhausted(f"{self.name}'s quota is used up (429): {said}; have it raised, then replay")
         return throttled(self.name, response)

@@ -13,6 +13,7 @@ from imagery.model.order import OrderReading, OrderStatus, OrderWish, Result
 from imagery.providers.planet.bundles import products_of
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.pace import Operation
+from imagery.providers.planet.secrets import clean, without_secrets
 from imagery.providers.planet.words import last_words_of, shortened
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ _STATUSES: Mapping[str, OrderStatus] = {
     "failed": OrderStatus.FAILED,
     "cancelled": OrderStatus.CANCELED,
 }
+
+_WORDS = ("state", "last_message", "error_hints")
+"""What of an order reaches errors and logs."""
 
 _NO_EXPIRY = datetime(1, 1, 2, tzinfo=UTC)
 """Planet writes 0001-01-01 for a result that does not expire."""
@@ -60,7 +64,7 @@ def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[s
         order_type = "partial" if len(wish.item_ids) > 1 else "full"
         request = build.build_request(name, products, order_type=order_type, tools=tools, notifications=webhook)
     except (PlanetError, SpecificationException, KeyError, TypeError, ValueError) as error:
-        raise ProviderRefused(f"Planet's SDK cannot put this order: {shortened(str(error))}") from error
+        raise ProviderRefused(f"Planet's SDK cannot put this order: {shortened(without_secrets(str(error)))}") from None
     return {**request, "source_type": "scenes"}
 
 
@@ -75,7 +79,7 @@ class PlanetOrders:
         body = order_body(name, wish, webhook_url=webhook_url)
         try:
             answer = self._client.ask(Operation.CREATE, PATH, method="POST", body=body, repeatable=False)
-            return parse_order(answer)
+            return self._reading(answer)
         except ProviderAnswerInvalid as error:
             raise ProviderUnavailable(f"{error}; the order may have been placed, and is looked for") from error
 
@@ -89,7 +93,7 @@ class PlanetOrders:
             # Planet matches names in part, or not at all when it does not know the filter.
             found = [one for one in _orders(page) if one.get("name") == name]
             if found:
-                return parse_order(max(found, key=lambda one: str(one.get("created_on") or "")))
+                return self._reading(max(found, key=lambda one: str(one.get("created_on") or "")))
             links = page.get("_links")
             following = links.get("next") if isinstance(links, Mapping) else None
             if not following:
@@ -100,7 +104,10 @@ class PlanetOrders:
     def get(self, order_id: str) -> OrderReading | None:
         """See the port."""
         body = self._client.find(Operation.GET, f"{PATH}/{quote(order_id, safe='')}")
-        return None if body is None else parse_order(body)
+        return None if body is None else self._reading(body)
+
+    def _reading(self, body: Mapping[str, Any]) -> OrderReading:
+        return parse_order({**body, **{name: clean(body.get(name), self._client.redact) for name in _WORDS}})
 
 
 def parse_order(body: Mapping[str, Any]) -> OrderReading:
