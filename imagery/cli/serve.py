@@ -70,7 +70,7 @@ def _say_where(imagery: Imagery, url: str, *, as_json: bool) -> None:
             "  STAC": f"{url}/stac",
             "  data": data_dir,
             "  objects": imagery.settings.objects_url or data_dir / "objects",
-            "  providers": ", ".join(imagery.settings.stac_providers) or "none",
+            "  providers": ", ".join(imagery.providers) or "none",
         }
     )
     if not has_key:

@@ -90,7 +90,7 @@ class CollectionDirectory:
             found = self.providers[provider].get_collection(collection)
         except CollectionUnknown as error:
             raise SubscriptionInvalid(
-                f"{provider} has no collection {collection!r}; look at its /collections", field="/collection"
+                f"{provider} has no collection {collection!r} ({error})", field="/collection"
             ) from error
         except (ProviderError, ProviderUnknown):
             return _Remembered(specimen=None, until=now + SILENT_FOR)

@@ -123,7 +123,10 @@ class _Account:
                 return DayStatus.NOT_LOOKED_YET, f"the subscription is {status}; the provider was last asked {as_of}"
             return DayStatus.NOT_LOOKED_YET, f"no acquisition so far, {as_of}; the day has not been looked through"
         late = "; one may still be published late" if through < end + self.late_arrivals else ""
-        return DayStatus.NO_ACQUISITION, f"the provider has no acquisition over this area, {as_of}{late}"
+        return (
+            DayStatus.NO_ACQUISITION,
+            f"the provider has no acquisition over this area with the assets asked for, {as_of}{late}",
+        )
 
 
 def _how(outcome: Outcome) -> str:

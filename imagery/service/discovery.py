@@ -220,7 +220,7 @@ def waiting(
         status=OutcomeStatus.WAITING,
         acquired_at=acquired_at(item),
         source_updated_at=updated_at(item),
-        explanation="found at the provider; waiting for its turn",
+        explanation="found at the provider; in the queue or being worked on",
         published_item_id=earlier.published_item_id if earlier else None,
         published_collection=earlier.published_collection if earlier else None,
         request_id=request.id,
