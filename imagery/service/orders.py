@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -88,18 +88,21 @@ class Orders:
             order, reading = self._unless_there(order, need)
         return self._learn(order.name, reading or self._placed(order.name, need.hectares))
 
-    def spoiled(self, name: str, why: str, *, item_ids: Sequence[str] | None = None) -> None:
-        """These of its items (None: all) were made, but cannot be used: whoever needs them again orders them anew.
+    def spoiled(self, name: str, why: str, *, item_ids: Sequence[str]) -> None:
+        """These of its items were made, but cannot be used: whoever needs them again orders them anew."""
+        logger.warning("an order's files cannot be used: %s", why, extra={"order": name})
+        self._judged(name, lambda spoiled: spoiled | set(item_ids))
 
-        What was said of it before holds no more: with no items, all of it is sound.
-        """
+    def sound(self, name: str, *, item_ids: Sequence[str]) -> None:
+        """These of its items can be used, whatever was said of them before."""
+        self._judged(name, lambda spoiled: spoiled - set(item_ids))
+
+    def _judged(self, name: str, change: Callable[[set[str]], set[str]]) -> None:
+        """Of the delivery: that of the order it shares as well."""
         with self.together():
             order = self._reservations.kept(name)
-            for one in {order.name, order.shares or order.name}:
-                items = self._reservations.kept(one).wish.item_ids
-                self._update(one, spoiled=items if item_ids is None else tuple(item_ids), message=why)
-        if item_ids is None or item_ids:
-            logger.warning("an order's files cannot be used: %s", why, extra={"order": name})
+            for one in {name, order.shares or name}:
+                self._update(one, spoiled=tuple(sorted(change(set(self._reservations.kept(one).spoiled)))))
 
     def is_known(self, webhook_key: str) -> bool:
         """Whether an order's URL ends so."""

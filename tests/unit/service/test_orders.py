@@ -545,9 +545,9 @@ def test_what_cannot_be_used_is_ordered_anew_by_a_replay_and_nothing_else_is(wor
 def test_an_order_that_is_sound_after_all_serves_again(world: World) -> None:
     _delivered(world)
     world.orders.place(world.need(2, purpose="planet-other"))
-    world.orders.spoiled("planet-other", "wrong digest")
+    world.orders.spoiled("planet-other", "wrong digest", item_ids=("A",))
     assert world.order().spoiled == ("A",)
-    world.orders.spoiled("planet-other", "", item_ids=())
+    world.orders.sound("planet-other", item_ids=("A",))
     world.orders.place(world.need(3))
     assert len(world.desk.orders) == 1
 
