@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     planet_harmonise: str = "Sentinel-2"
     """Sensor whose colours surface reflectance is fitted to by Planet; `off`: as it comes."""
 
+    planet_reorder_finalized: bool = False
+    """Whether what was bought while Planet called it `standard` is bought again when it is `finalized`."""
+
     provider_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     log_level: str = "INFO"
 
