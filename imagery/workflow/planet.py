@@ -15,7 +15,9 @@ import pystac
 
 from imagery.errors import (
     AoiInvalid,
+    ChecksumMismatch,
     ImageryError,
+    ItemUnknown,
     ObjectStoreUnavailable,
     OrderFailed,
     ProviderUnknown,
@@ -30,6 +32,7 @@ from imagery.providers.planet.aoi import clip_aoi
 from imagery.providers.planet.download import Downloader
 from imagery.providers.planet.search import PlanetSearch
 from imagery.service.orders import Need, Orders
+from imagery.workflow.ordered import Files, OrderedItems, as_ordered, bought_share
 from imagery.workflow.share import Entry, Share, state_of
 from imagery.workflow.worth import Wanted, area_of, hectares_under, weigh
 
@@ -51,6 +54,14 @@ class OrderedSource:
 
     harmonise_to: str | None = None
     """Sensor whose colours surface reflectance is fitted to. None: as it comes."""
+
+    reorder_finalized: bool = False
+    """Whether what was bought in one `publishing_stage` is bought again in another."""
+
+    @property
+    def items(self) -> OrderedItems:
+        """Beside the results."""
+        return OrderedItems(folder=self.folder.with_name("ordered-items"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +88,8 @@ def request_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
     else:
         wanted = _wanted(request, source, bench)
     if wanted:
+        # First: from when it is placed on, the step that delivers it may run.
+        source.items.keep(request.root, {one.share.item.id: one.share.item for one in wanted}.values())
         source.orders.place(_need(wanted, request, source, payload["execution_id"], task_token))
     else:
         with suppress(TaskTokenUnknown):  # another try of this step was faster
@@ -93,12 +106,14 @@ def deliver_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
         return {"entries": []}
     order = _order_of(payload["order"], source)
     endings: list[tuple[Share, Entry | ImageryError]] = []
+    kept = source.items.of(request.root) if order is not None else {}
     with _folder(source.folder / request.id) as folder:
-        files = _fetched(order, folder, source)
+        files = _fetched(order, request.item_ids, folder, source)
         for item_id in request.item_ids:
-            item = _as_ordered(source.search.get(request.collection, item_id), order)
+            item = as_ordered(kept.get(item_id) or source.search.get(request.collection, item_id), order)
             shares = [bench.share(item, one, request) for one in takers]
             endings += _endings(shares, order, files, source, bench)
+        _judge(order, files, endings, source)
         errors = [ending for _, ending in endings if isinstance(ending, ImageryError)]
         if errors and len(errors) == len(endings):
             raise next((error for error in errors if error.retryable), errors[0])
@@ -119,7 +134,7 @@ def _wanted(request: Request, source: OrderedSource, bench: Bench) -> list[Wante
     errors: list[ImageryError] = []
     takers = bench.takers(request)
     for item_id in request.item_ids if takers else ():
-        item = source.search.get(request.collection, item_id)
+        item = _item(request, item_id, source)
         for taker in takers:
             try:
                 weighed = weigh(bench.share(item, taker, request), clear_fraction=source.search.clear_fraction)
@@ -134,6 +149,17 @@ def _wanted(request: Request, source: OrderedSource, bench: Bench) -> list[Wante
     return wanted
 
 
+def _item(request: Request, item_id: str, source: OrderedSource) -> pystac.Item:
+    """As it is now; one that is no more, as it was when an earlier try ordered it. Raises ItemUnknown."""
+    try:
+        return source.search.get(request.collection, item_id)
+    except ItemUnknown:
+        kept = source.items.of(request.root).get(item_id)
+        if kept is None:
+            raise
+        return kept
+
+
 def _need(
     wanted: Sequence[Wanted], request: Request, source: OrderedSource, execution_id: str, task_token: str
 ) -> Need:
@@ -146,7 +172,8 @@ def _need(
     wish = OrderWish(
         collection=request.collection,
         item_ids=tuple(items),
-        item_states=tuple(state_of(item) for item in items.values()),
+        item_states=tuple(_bought_in(item, source) for item in items.values()),
+        item_updates=tuple(state_of(item) for item in items.values()),
         assets=assets,
         aoi=area,
         harmonise_to=source.harmonise_to if is_reflectance else None,
@@ -161,35 +188,45 @@ def _need(
     )
 
 
+def _bought_in(item: pystac.Item, source: OrderedSource) -> str:
+    """The state that makes it another thing to buy. No other change of its metadata does."""
+    return str(item.properties.get("pl:publishing_stage") or "") if source.reorder_finalized else ""
+
+
 def _order_of(resumed: Mapping[str, Any], source: OrderedSource) -> Order | None:
     """None when nothing was ordered. Who resumed us may not have saved the provider's id yet."""
     order = source.orders.get(resumed["name"]) if resumed["name"] is not None else None
     return replace(order, order_id=resumed["order_id"]) if order is not None else None
 
 
-_Files = Mapping[tuple[str, str], Path]
-
-
-def _fetched(order: Order | None, folder: Path, source: OrderedSource) -> _Files:
-    """(item id, asset key) → file, of all that the order made."""
+def _fetched(order: Order | None, item_ids: Sequence[str], folder: Path, source: OrderedSource) -> Files:
+    """What the order made of these items; it may have been placed for more."""
     if order is None or order.order_id is None:
         return {}
     reading = source.orders.reading_of(order.order_id)
-    return source.downloader.fetch(reading, folder, item_ids=order.wish.item_ids, assets=order.wish.assets)
+    try:
+        return source.downloader.fetch(reading, folder, item_ids=item_ids, assets=order.wish.assets)
+    except ChecksumMismatch as error:
+        source.orders.spoiled(order.name, str(error), item_ids=item_ids)
+        raise
 
 
-def _as_ordered(item: pystac.Item, order: Order | None) -> pystac.Item:
-    """In the state that was ordered: a later one is a request, and an order, of its own."""
-    states = dict(zip(order.wish.item_ids, order.wish.item_states, strict=True)) if order is not None else {}
-    if order is None or not states.get(item.id):
-        return item
-    ordered = item.clone()
-    ordered.properties |= {"updated": states[item.id], "pl:order_id": order.order_id}
-    return ordered
+def _judge(
+    order: Order | None, files: Files, endings: Sequence[tuple[Share, Entry | ImageryError]], source: OrderedSource
+) -> None:
+    """Have a replay order anew what came without files that somebody needs; what is whole by now serves again."""
+    if order is None:
+        return
+    whole = {item for item in order.wish.item_ids if all((item, key) in files for key in order.wish.assets)}
+    failed = {share.item.id for share, ending in endings if isinstance(ending, OrderFailed)}
+    if failed - whole:
+        source.orders.spoiled(order.name, "it came without all that was ordered", item_ids=tuple(failed - whole))
+    if whole & set(order.spoiled):
+        source.orders.sound(order.name, item_ids=tuple(whole))
 
 
 def _endings(
-    shares: Sequence[Share], order: Order | None, files: _Files, source: OrderedSource, bench: Bench
+    shares: Sequence[Share], order: Order | None, files: Files, source: OrderedSource, bench: Bench
 ) -> list[tuple[Share, Entry | ImageryError]]:
     """Of one item's shares, in their order."""
     ordered = frozenset(order.subscription_ids) if order is not None else frozenset[str]()
@@ -200,7 +237,7 @@ def _endings(
             endings[share.subscription.id] = _not_ordered(share, source)
             continue
         try:
-            sound.append(_with_files(share, order, files))
+            sound.append(bought_share(share, order, files))
         except ImageryError as error:
             endings[share.subscription.id] = error
     endings |= _cut(sound, bench)
@@ -228,22 +265,7 @@ def _not_ordered(share: Share, source: OrderedSource) -> Entry | ImageryError:
         return error
     if isinstance(weighed, Entry):
         return weighed
-    return share.skipped(SkipReason.INACTIVE, "the subscription was not active when the acquisition was ordered")
-
-
-def _with_files(share: Share, order: Order, files: _Files) -> Share:
-    """The share of the item as it lies here. Raises OrderFailed when not all of it was made."""
-    item = share.item
-    there = {key: path for (item_id, key), path in files.items() if item_id == item.id}
-    missing = [key for key in order.wish.assets if key not in there]
-    if missing:
-        why = order.message or "no reason given"
-        raise OrderFailed(f"order {order.order_id} came without {', '.join(missing)} of {item.id}: {why}")
-    local = item.clone()
-    local.assets = {key: asset for key, asset in local.assets.items() if key in there}
-    for key, asset in local.assets.items():
-        asset.href = str(there[key])
-    return replace(share, item=local)
+    return share.skipped(SkipReason.INACTIVE, "the subscription did not take it when the acquisition was ordered")
 
 
 def _remark(shares: Sequence[Share]) -> str | None:

@@ -61,6 +61,9 @@ class Share:
     is_settled: bool = False
     """Whether `current` was made in knowledge of all there is: nothing need be read."""
 
+    is_bought: bool = False
+    """Whether it was paid for while the subscription was active: it is delivered though that is paused or has ended."""
+
     @property
     def candidates(self) -> tuple[pystac.Item, ...]:
         """What the product may be made of: the item itself first."""
@@ -87,7 +90,11 @@ class Share:
     def _is_due(self) -> bool:
         """What failed in a subscription's time may still be made after it."""
         status, is_replay = self.subscription.status, self.request.kind is RequestKind.REPLAY
-        return status is SubscriptionStatus.ACTIVE or (is_replay and status is SubscriptionStatus.ENDED)
+        if status is SubscriptionStatus.PAUSED:
+            return self.is_bought
+        return status is SubscriptionStatus.ACTIVE or (
+            (is_replay or self.is_bought) and status is SubscriptionStatus.ENDED
+        )
 
     def skipped(self, reason: SkipReason, explanation: str, **numbers: float) -> Entry:
         """Not delivered, though nothing went wrong."""

@@ -47,14 +47,18 @@ def weigh(share: Share, *, clear_fraction: ClearFraction) -> Entry | Wanted:
     refused = share.refusal()
     if refused is not None:
         return refused
-    needs = needs_of(share.item, share.subscription)
-    quality = quality_asset(share.item)
+    assets = assets_of(share)
     geometry = area_of(share)
     refused = _too_thin(share, geometry) or _too_cloudy(share, geometry, clear_fraction)
     if refused is not None:
         return refused
-    assets = frozenset([*needs.keys, *([quality[0]] if quality else [])])
     return Wanted(share=share, geometry=geometry, assets=assets)
+
+
+def assets_of(share: Share) -> frozenset[str]:
+    """All that is read for it, and the quality band where there is one. Raises AssetMissing, FormulaInvalid."""
+    quality = quality_asset(share.item)
+    return frozenset([*needs_of(share.item, share.subscription).keys, *([quality[0]] if quality else [])])
 
 
 def hectares_under(geometry: Mapping[str, Any], item: pystac.Item) -> float:

@@ -40,6 +40,9 @@ class Fault(StrEnum):
     QUOTA = "429-quota"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
+    NOT_FOUND = "404"
+    """As of what was there once, and is there no more."""
+
     FAILING = "500"
     BAD_GATEWAY = "502"
     """With a blank body, as 503."""

@@ -142,6 +142,7 @@ _REFUSALS: Mapping[Fault, Refusal] = {
     Fault.QUOTA: quota_exceeded(),
     Fault.UNAUTHORIZED: unauthorized(),
     Fault.FORBIDDEN: forbidden(),
+    Fault.NOT_FOUND: Refusal(404, {"general": [{"message": "Not found"}], "field": {}}),
     Fault.FAILING: Refusal(500, {"message": "Internal Server Error"}),
     Fault.EXPIRED: Refusal(401, {"message": "token is expired"}),
 }
