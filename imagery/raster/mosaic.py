@@ -51,6 +51,20 @@ class _Tile:
     fill: int | float
     declared: bool
     clearing: Clearing | None = None
+    shift: float = 0.0
+    """Added to its numbers."""
+
+    def moved(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Shape as given, a new array where there is something to add; what does not fit becomes what nearly does."""
+        if not self.shift:
+            return data
+        moved = data.astype(np.float64) + self.shift
+        if data.dtype.kind in "ui":
+            limits = np.iinfo(data.dtype)
+            moved = np.clip(np.rint(moved), limits.min, limits.max)
+            # Beside the value for no data, which no pixel with data may take.
+            moved[moved == self.fill] += 1.0 if self.fill < limits.max else -1.0
+        return moved.astype(data.dtype)
 
     def cleared(self, grid: Grid) -> AbstractContextManager[Any]:
         """Its pixels without those that are not clear, where it is laid anew."""
@@ -87,7 +101,7 @@ class _Canvas:
         hidden[alpha] = ~valid_in(hidden, self.colorinterp)
         here = (slice(None), slice(row, row + hidden.shape[1]), slice(column, column + hidden.shape[2]))
         fills = self.hidden[here] & ~hidden
-        np.copyto(self.data[here], pixels.data, where=fills)
+        np.copyto(self.data[here], tile.moved(pixels.data), where=fills)
         self.hidden[here] &= hidden
 
     @property
@@ -102,20 +116,24 @@ def mosaic(
     reading: Reading,
     keep_empty: bool = False,
     clearings: Sequence[Clearing] = (),
+    shifts: Sequence[float] = (),
 ) -> Clip | None:
     """The AOI's pixels of all the tiles on the first one's grid: the first on top, its holes filled by the next.
 
     Laid by `rasterio.merge`; tiles of another CRS or pixel size are laid anew with `reading.resampling`. A tile is read
     only if the ones before have left a hole in the AOI. Scale, offset and names are the first one's: the tiles are
     taken to be of one acquisition and one processing. `clearings` hide what is not clear, one a source or none at all,
-    in those that are laid anew. `keep_empty` as in `clip_each`; what failed for the network is tried once more.
+    in those that are laid anew. `shifts`, one a source or none at all, are added to the numbers. `keep_empty` as in
+    `clip_each`; what failed for the network is tried once more.
 
     Raises ClipTooLarge before any pixel is read, AssetMissing, RasterUnavailable, RasterUnreadable (also for tiles that
     differ in bands or pixel type).
     """
     if not sources:
         return None
-    attempt = partial(_mosaic, sources, geometry, reading=reading, keep_empty=keep_empty, clearings=clearings)
+    attempt = partial(
+        _mosaic, sources, geometry, reading=reading, keep_empty=keep_empty, clearings=clearings, shifts=shifts
+    )
     try:
         return attempt()
     except RasterUnavailable:
@@ -130,11 +148,12 @@ def _mosaic(
     reading: Reading,
     keep_empty: bool,
     clearings: Sequence[Clearing],
+    shifts: Sequence[float],
 ) -> Clip | None:
     with ExitStack() as stack:
         tiles = [
-            _tile(stack.enter_context(open_raster(href)), href, nodata, reading, clearing)
-            for (href, nodata), clearing in zip_longest(sources, clearings)
+            _tile(stack.enter_context(open_raster(source[0])), source, reading, clearing, shift or 0.0)
+            for source, clearing, shift in zip_longest(sources, clearings, shifts)
         ]
         first = tiles[0]
         _refuse_unlike(tiles)
@@ -167,10 +186,11 @@ def _mosaic(
         )
 
 
-def _tile(src: Any, href: str, nodata: float | None, reading: Reading, clearing: Clearing | None) -> _Tile:
+def _tile(src: Any, source: Source, reading: Reading, clearing: Clearing | None, shift: float) -> _Tile:
+    href, nodata = source
     refuse_unusable(src, href)
     fill, declared = nodata_of(src, reading.nodata if nodata is None else nodata)
-    return _Tile(src=src, href=href, fill=fill, declared=declared, clearing=clearing)
+    return _Tile(src=src, href=href, fill=fill, declared=declared, clearing=clearing, shift=shift)
 
 
 def _refuse_unlike(tiles: Sequence[_Tile]) -> None:

@@ -11,6 +11,7 @@ import pystac
 from imagery.items.acquisition import acquisition_of_item
 from imagery.raster.area import longest_way
 from imagery.raster.clip import Clip
+from imagery.raster.harmonise import is_reflectance
 from imagery.raster.mosaic import mosaic
 from imagery.raster.radiometry import decide
 from imagery.raster.reading import Reading
@@ -124,6 +125,12 @@ def _candidate(prospect: Prospect, item: pystac.Item) -> Candidate:
 def _likeness(prospect: Prospect, item: pystac.Item) -> Hashable:
     """What of an item must be the same for its pixels to be laid beside another's: what they mean."""
     needs = prospect.needs[item.id]
-    said = [(key, decide(item, key)) for key in needs.keys]
-    numbers = tuple((key, None if one is None else (one.scale, one.offset, one.bands)) for key, one in said)
-    return (needs.quality, numbers)
+    harmonises = prospect.share.subscription.processing.harmonise
+    numbers: list[Hashable] = []
+    for key in needs.keys:
+        said = decide(item, key)
+        # What differs in its offset alone is alike once it is taken off.
+        moves = said is not None and harmonises and not said.bands and is_reflectance(item, key)
+        offset = None if said is None or (moves and said.offset is not None) else said.offset
+        numbers.append((key, None if said is None else (said.scale, offset, said.bands)))
+    return (needs.quality, *numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,8 +62,10 @@ class Cutter:
             settle_all(drafts, folder=Path(folder) / WHOLE)
             fetcher = Fetcher(folder=Path(folder) / WHOLE, max_pixels=self.max_clip_pixels)
             fetcher.fetch([draft for draft in drafts if draft.error is None])
+            of_draft = {prospect.share.subscription.id: prospect for prospect in prospects}
             for draft in drafts:
-                endings[draft.share.subscription.id] = self._ended(draft)
+                subscription_id = draft.share.subscription.id
+                endings[subscription_id] = _with_sight(self._ended(draft), of_draft[subscription_id])
         return _entries(shares, endings)
 
     def _prospects(self, shares: Sequence[Share], folder: Path, endings: dict[str, Ending]) -> list[Prospect]:
@@ -93,7 +95,7 @@ class Cutter:
                 if entry is None:
                     drafts.append(_draft(prospect, decision))
                 else:
-                    endings[subscription_id] = entry
+                    endings[subscription_id] = _with_sight(entry, prospect)
             except ImageryError as error:
                 endings[subscription_id] = error
         return drafts
@@ -182,6 +184,17 @@ def _draft(prospect: Prospect, decision: Decision) -> Draft:
         aside=prospect.aside,
         bytes_read=decision.bytes_read,
     )
+
+
+def _with_sight(ending: Ending, prospect: Prospect) -> Ending:
+    """With what was seen of the item that was asked for, where it is not in the product."""
+    if not isinstance(ending, Entry) or ending.outcome.reason is not SkipReason.SUPERSEDED or ending.outcome.numbers:
+        return ending
+    sight = prospect.sights.get(prospect.share.item.id)
+    if sight is None:
+        return ending
+    numbers = numbers_of(sight.quality, sight.coverage)
+    return replace(ending, outcome=replace(ending.outcome, numbers=numbers))
 
 
 def _entries(shares: Sequence[Share], endings: dict[str, Ending]) -> tuple[Entry, ...]:

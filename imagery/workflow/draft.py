@@ -63,6 +63,10 @@ class Draft:
     settled: dict[str, Radiometry | None] = field(default_factory=dict)
     """By asset key: what the source's numbers mean."""
 
+    shifts: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By source item id and asset key: what is added to that tile's numbers, for them to mean what the first one's do.
+    Only for what is harmonised."""
+
     radiometry: dict[str, Radiometry | None] = field(default_factory=dict)
     """By asset key: what the numbers mean that are stored."""
 

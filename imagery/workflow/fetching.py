@@ -148,7 +148,8 @@ class Fetcher:
         def read(hrefs: Sequence[str]) -> Clip | None:
             named = [(href, declared_nodata(asset)) for href, asset in zip(hrefs, assets, strict=True)]
             plain = replace(reading, nodata=None, clearing=None)
-            return mosaic(named, draft.geometry, reading=plain, keep_empty=True, clearings=clearings)
+            shifts = [draft.shifts.get((item.id, key), 0.0) for item in draft.sources]
+            return mosaic(named, draft.geometry, reading=plain, keep_empty=True, clearings=clearings, shifts=shifts)
 
         return read_all_checked(assets, [draft.geometry], self.folder, read)
 

@@ -9,6 +9,7 @@ import pystac
 
 from imagery.errors import ImageryError, RadiometryContradictory
 from imagery.items.acquisition import acquisition_of_item
+from imagery.raster.harmonise import is_reflectance
 from imagery.raster.radiometry import Evidence, Radiometry, decide, gather, lend, settle
 from imagery.raster.radiometry.sentinel2 import baseline_of
 from imagery.workflow.draft import Draft
@@ -24,7 +25,10 @@ def settle_all(drafts: Sequence[Draft], *, folder: Path | None = None) -> None:
         takers = [draft for draft in drafts if draft.error is None and item.id in {one.id for one in draft.sources}]
         keys = dict.fromkeys(key for draft in takers for key in draft.needs.keys if key not in draft.needs.categorical)
         try:
-            gathered[item.id] = gather(item, tuple(keys), folder=folder) if takers else None
+            found = gather(item, tuple(keys), folder=folder) if takers else None
+            gathered[item.id] = found
+            if found is not None:
+                takers[0].bytes_read += found.bytes_read  # as of blocks that several share: counted once
         except ImageryError as error:
             for draft in takers:
                 draft.fail(error)
@@ -60,7 +64,10 @@ def _settle(draft: Draft, evidence: Mapping[str, Evidence | None]) -> None:
             found = settled_of(draft.sources, key, evidence)
             first, *others = draft.sources
             for item in others:
-                if _said(found[item.id]) != _said(found[first.id]):
+                shift = _shift(draft, key, found[first.id], found[item.id])
+                if shift is not None:
+                    draft.shifts[item.id, key] = shift
+                elif _said(found[item.id]) != _said(found[first.id]):
                     raise RadiometryContradictory(
                         f"the tiles of the mosaic do not mean the same by the numbers of {key}: {item.id} says "
                         f"{_said(found[item.id])}, {first.id} {_said(found[first.id])}; replay it when the provider "
@@ -69,6 +76,20 @@ def _settle(draft: Draft, evidence: Mapping[str, Evidence | None]) -> None:
             draft.settled[key] = found[first.id]
     except ImageryError as error:
         draft.fail(error)
+
+
+def _shift(draft: Draft, key: str, first: Radiometry | None, other: Radiometry | None) -> float | None:
+    """What the other tile's numbers need to mean the same as the first one's, where that may be added to them.
+
+    They are moved anyway when they are harmonised. None: it may not, or they mean the same.
+    """
+    if not draft.share.subscription.processing.harmonise or not is_reflectance(draft.sources[0], key):
+        return None
+    if first is None or other is None or not first.scale or first.scale != other.scale or first.bands or other.bands:
+        return None
+    if first.offset is None or other.offset is None or first.offset == other.offset:
+        return None
+    return (other.offset - first.offset) / first.scale
 
 
 def _making(item: pystac.Item) -> tuple[object, ...]:

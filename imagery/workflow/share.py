@@ -156,7 +156,8 @@ def shown_by(row: Outcome, product: Product) -> Outcome:
             if is_in_it
             else f"{product.item_id} shows the same acquisition, made of {others}"
         ),
-        numbers=dict(product.numbers) if is_in_it else {},
+        # Of an item that stood alone before, they were that product's.
+        numbers=dict(product.numbers) if is_in_it else {} if row.status is OutcomeStatus.DELIVERED else row.numbers,
         published_item_id=product.item_id,
         published_collection=product.collection_id,
     )

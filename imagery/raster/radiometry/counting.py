@@ -104,6 +104,7 @@ def _nir(seen: Mapping[str, Pixels], dark: NDArray[np.bool_]) -> NearInfrared | 
         return None
     nir, red = seen["nir"][dark], seen["red"][dark]
     everywhere = seen["nir"][~np.isin(seen["scl"], _CLOUDS)] if "scl" in seen else seen["nir"]
+    lake = seen["nir"][seen["scl"] == WATER] if "scl" in seen else nir[:0]
     both = (nir + red - 2 * OFFSET).astype(np.float64)
     ndvi = np.divide(nir - red, both, out=np.full(both.shape, np.inf), where=both > 0)
     return NearInfrared(
@@ -113,5 +114,5 @@ def _nir(seen: Mapping[str, Pixels], dark: NDArray[np.bool_]) -> NearInfrared | 
         floor=float(np.percentile(nir, DARKEST_PERCENTILE)),
         pixels=int(everywhere.size),
         below=int(np.count_nonzero(everywhere < NIR_BELOW)),
-        darkest=int(np.count_nonzero((everywhere >= NIR_BELOW) & (everywhere < NIR_DARK))),
+        water=int(np.count_nonzero((lake >= NIR_BELOW) & (lake < NIR_DARK))),
     )

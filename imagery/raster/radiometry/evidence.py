@@ -57,13 +57,13 @@ class NearInfrared:
     """The number that nir is below in 2 in 100 of the dark pixels."""
 
     pixels: int
-    """All that have data and are not cloud by the scene classes; the next two are counted among them."""
+    """All that have data and are not cloud by the scene classes; the next is counted among them."""
 
     below: int
     """Under `judging.NIR_BELOW`."""
 
-    darkest: int
-    """From there to `judging.NIR_DARK`."""
+    water: int
+    """Water by the scene classes that is from there to `judging.NIR_DARK`; 0 without them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

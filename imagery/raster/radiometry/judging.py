@@ -55,6 +55,9 @@ STILL_IN_RED = 1150
 """Half of the vegetation has more red: with the offset in 0.015. The darkest forests have that; what is left of a
 forest in haze when the offset is taken off by mistake mostly has not."""
 
+STILL_IN_RED_MOST = 1560
+"""And half of it has less: 0.056. Haze so thick that it lifts water in nir by more than NIR_BELOW goes beyond that."""
+
 STILL_IN_NDVI = 0.93
 """Half of the vegetation has less, should the offset be in. Of the densest canopies it is 0.92."""
 
@@ -66,14 +69,15 @@ NIR_BELOW_COUNT, NIR_BELOW_SHARE = 20, 0.0002
 it, seen coarsely, had 530 to 4200, or 0.5 % and more."""
 
 NIR_DARK = 1400
-"""Up to it lies what is dark in nir with the offset in: water and deep shadow, 0.04 at most."""
+"""Up to it water lies in nir with the offset in: 0.04 at most."""
 
-NIR_DARK_COUNT = 50
-"""So many pixels between NIR_BELOW and NIR_DARK bear witness: the dark end of the scene was lifted by a whole offset.
-Ten real scenes with it had 100 and more. A scene that is forest alone, in haze, has none of them."""
+NIR_DARK_COUNT = 40
+"""So many pixels of water (by the scene classes) between NIR_BELOW and NIR_DARK bear witness: the dark end of the
+scene was lifted by a whole offset. Nine of ten real scenes with it had 100 to 800. Not soil or shadow: burnt ground
+under smoke has such numbers."""
 
-STILL_IN_BRIGHT_CONTRAST = 3500
-"""Where nothing dark bears witness half of the vegetation must have nir that much above red, and blue no brighter than
+STILL_IN_BRIGHT_CONTRAST = 3900
+"""Where no water bears witness half of the vegetation must have nir that much above red, and blue no brighter than
 red: haze takes from the contrast of the lushest fields (0.4) and gives to blue more than to red."""
 
 STILL_IN_WATER = 1000
@@ -129,14 +133,14 @@ def _still_in(counts: Sequence[BandCount], nir: NearInfrared | None) -> Verdict:
 
 def _is_plausible(nir: NearInfrared) -> bool:
     """Whether leaves would look as they do, with the offset taken off."""
-    return nir.red >= STILL_IN_RED and nir.ndvi <= STILL_IN_NDVI
+    return STILL_IN_RED <= nir.red <= STILL_IN_RED_MOST and nir.ndvi <= STILL_IN_NDVI
 
 
 def _is_lifted(counts: Sequence[BandCount], nir: NearInfrared) -> bool:
     """Whether it was the offset and no haze that brightened them."""
     if nir.below > max(NIR_BELOW_COUNT, NIR_BELOW_SHARE * nir.pixels):
         return False
-    if nir.darkest >= NIR_DARK_COUNT:
+    if nir.water >= NIR_DARK_COUNT:
         return _apart(counts) <= STILL_IN_BLUE_OVER_RED
     return nir.contrast >= STILL_IN_BRIGHT_CONTRAST and _apart(counts) <= 0
 

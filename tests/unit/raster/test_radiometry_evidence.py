@@ -75,7 +75,7 @@ def counted(*below: float, darkest: tuple[float, ...] = ()) -> list[BandCount]:
 
 def infrared(**changes: float) -> NearInfrared:
     """Of a scene with the offset in: forest, some water."""
-    usual = {"contrast": 3000, "red": 1300, "ndvi": 0.85, "floor": 3500, "pixels": 50_000, "below": 0, "darkest": 500}
+    usual = {"contrast": 3000, "red": 1300, "ndvi": 0.85, "floor": 3500, "pixels": 50_000, "below": 0, "water": 500}
     return NearInfrared(**{**usual, **changes})  # type: ignore[arg-type]
 
 
@@ -124,18 +124,19 @@ def test_real_scenes_and_what_is_concluded_of_them(counts, basis, contrast, verd
 @pytest.mark.parametrize(
     ("counts", "changes", "verdict"),
     [
-        pytest.param(counted(0, 0), {"darkest": 50}, Verdict.STILL_IN, id="just enough dark water"),
-        pytest.param(counted(0, 0), {"darkest": 49}, Verdict.LEANS_STILL_IN, id="nothing dark, not dense enough"),
-        pytest.param(counted(0, 0), {"darkest": 0, "contrast": 3500}, Verdict.STILL_IN, id="nothing dark, but lush"),
+        pytest.param(counted(0, 0), {"water": 40}, Verdict.STILL_IN, id="just enough dark water"),
+        pytest.param(counted(0, 0), {"water": 39}, Verdict.LEANS_STILL_IN, id="nothing dark, not dense enough"),
+        pytest.param(counted(0, 0), {"water": 0, "contrast": 3900}, Verdict.STILL_IN, id="nothing dark, but lush"),
         pytest.param(
             counted(0, 0, darkest=(1310, 1300)),
-            {"darkest": 0, "contrast": 3900},
+            {"water": 0, "contrast": 4200},
             Verdict.LEANS_STILL_IN,
             id="nothing dark, lush, bluish: haze over crops",
         ),
         pytest.param(
             counted(0, 0, darkest=(1560, 1300)), {}, Verdict.LEANS_STILL_IN, id="much more blue than red: smoke"
         ),
+        pytest.param(counted(0, 0), {"red": 1561}, Verdict.LEANS_STILL_IN, id="leaves would be pale: thick haze"),
         pytest.param(counted(0, 0), {"red": 1149}, Verdict.LEANS_STILL_IN, id="leaves would be black"),
         pytest.param(counted(0, 0), {"ndvi": 0.94}, Verdict.LEANS_STILL_IN, id="leaves would be too green"),
         pytest.param(counted(0, 0), {"ndvi": float("inf")}, Verdict.LEANS_STILL_IN, id="leaves would not be"),
@@ -441,7 +442,9 @@ def test_of_the_ten_real_scenes_the_offset_is_seen_when_it_is_put_in(shared_data
                 lifted = np.where(data == 0, 0, data + 1000).astype(np.uint16)
                 item.assets[key].href = str(write_raster(lifted, crs=src.crs, transform=place, nodata=0))
         found = gather(item, ["red"])
-        assert found is not None and found.verdict is Verdict.STILL_IN, (path.name, found)
+        # In one of them clouds leave 25 pixels of dark water.
+        expected = Verdict.LEANS_STILL_IN if path.stem == "S2B_33TWM_20230810_0_L2A" else Verdict.STILL_IN
+        assert found is not None and found.verdict is expected, (path.name, found)
 
 
 @pytest.mark.parametrize("haze", [(0.06, 0.05), (0.075, 0.065), (0.09, 0.075), (0.1, 0.08), (0.12, 0.1)])

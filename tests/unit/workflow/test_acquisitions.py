@@ -789,3 +789,38 @@ def test_what_was_made_before_recipes_were_kept_stands(house: House) -> None:
     carry_out(house, item_request(house, WEST, subscription))
 
     assert current(house, subscription).item_id == before.item_id
+
+
+def test_tiles_that_differ_in_their_offset_alone_are_laid_together_when_it_is_taken_off(house: House) -> None:
+    flag = "earthsearch:boa_offset_applied"
+    publish(house, WEST, columns=(0, 50), value=2000, **{flag: True})
+    publish(house, EAST, columns=(50, 100), value=3000, **{flag: False})
+    field = square(10, 10, 80)
+    moved = house.subscribe(1, aoi=field, assets=("red",), processing=Processing(harmonise=True))
+    plain = house.subscribe(2, aoi=field, assets=("red",))
+    asked(house, moved, WEST, EAST)
+
+    house.work()
+
+    assert len(current(house, plain).sources) == 1
+    made = current(house, moved)
+    assert set(made.sources) == {WEST, EAST}
+    asset = catalog_item(house, made.item_id).assets["red"]
+    with rasterio.open(asset.href) as src:
+        assert set(np.unique(src.read())) == {0, 2000}
+    assert asset.extra_fields["raster:offset"] == 0.0
+
+
+def test_a_tile_that_is_not_in_the_product_says_what_was_seen_of_it(house: House) -> None:
+    publish(house, WEST)
+    subscription = house.subscribe()
+    asked(house, subscription, WEST)
+    house.work()
+    publish(house, EAST, columns=(0, 25))
+    asked(house, subscription, EAST)
+
+    house.work()
+
+    row = house.neighbours.ledger.get(subscription.id, EAST)
+    assert row is not None and row.reason is SkipReason.SUPERSEDED
+    assert row.numbers.get("coverage") == 0.5
