@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,14 +19,14 @@ from imagery.errors import (
     ProviderRefused,
     ProviderThrottled,
     ProviderUnavailable,
-    TaskTokenUnknown,
 )
 from imagery.model.codec import to_seconds
 from imagery.model.order import FINAL, Order, OrderQuery, OrderReading, OrderStatus
 from imagery.model.paging import Page
 from imagery.ports import Clock, OrderDesk, OrderStore, TaskTokens, Together
 from imagery.service.budget import Budget
-from imagery.service.reserving import LOST, UNLISTED, Need, Reservations
+from imagery.service.reserving import UNLISTED, Need, Reservations
+from imagery.service.telling import LOST, Telling
 
 logger = logging.getLogger(__name__)
 
@@ -91,18 +91,11 @@ class Orders:
     def spoiled(self, name: str, why: str, *, item_ids: Sequence[str]) -> None:
         """These of its items were made, but cannot be used: whoever needs them again orders them anew."""
         logger.warning("an order's files cannot be used: %s", why, extra={"order": name})
-        self._judged(name, lambda spoiled: spoiled | set(item_ids))
+        self._reservations.judge(name, self.clock(), spoiled=item_ids)
 
     def sound(self, name: str, *, item_ids: Sequence[str]) -> None:
         """These of its items can be used, whatever was said of them before."""
-        self._judged(name, lambda spoiled: spoiled - set(item_ids))
-
-    def _judged(self, name: str, change: Callable[[set[str]], set[str]]) -> None:
-        """Of the delivery: that of the order it shares as well."""
-        with self.together():
-            order = self._reservations.kept(name)
-            for one in {name, order.shares or name}:
-                self._update(one, spoiled=tuple(sorted(change(set(self._reservations.kept(one).spoiled)))))
+        self._reservations.judge(name, self.clock(), sound=item_ids)
 
     def is_known(self, webhook_key: str) -> bool:
         """Whether an order's URL ends so."""
@@ -171,6 +164,10 @@ class Orders:
     def _reservations(self) -> Reservations:
         return Reservations(provider=self.provider, store=self.store, together=self.together, budget=self.budget)
 
+    @property
+    def _telling(self) -> Telling:
+        return Telling(provider=self.provider, tokens=self.tokens)
+
     def _read(self, order: Order) -> OrderReading | None:
         """What the provider says of it; None: it has it neither by its id nor by its name."""
         reading = self.desk.get(order.order_id) if order.order_id is not None else None
@@ -193,21 +190,10 @@ class Orders:
 
     def _believe_gone(self, order: Order) -> None:
         """Raises ProviderUnavailable until the provider has not known it for long enough."""
-        missing = self._missing(order)
         bought = self._reservations.kept(order.shares or order.name)
         patience = UNLISTED if bought.status is OrderStatus.SUCCEEDED else GONE
-        if self._has_missed(missing) < patience:
+        if self._reservations.missing(order.name, self.clock()) < patience:
             raise ProviderUnavailable(f"{self.provider} does not know order {order.order_id} just now; asked again")
-
-    def _missing(self, order: Order) -> Order:
-        """Note since when."""
-        may_be_unlisted = order.order_id is None and self.clock() - (order.tried_at or order.created_at) < UNLISTED
-        if order.missing_since is not None or may_be_unlisted:
-            return order
-        return self._update(order.name, missing_since=self.clock())
-
-    def _has_missed(self, order: Order) -> timedelta:
-        return self.clock() - order.missing_since if order.missing_since is not None else timedelta(0)
 
     def _placed(self, name: str, hectares: float) -> OrderReading:
         order = self._reservations.begin(name, hectares, self.clock())
@@ -228,16 +214,16 @@ class Orders:
         elif order.status in LOST:
             self._told_again(order)
         else:
-            missing = self._missing(order)
-            if missing.order_id is not None and self._has_missed(missing) >= GONE:
-                self._given_up(missing)
+            missing_for = self._reservations.missing(order.name, self.clock())
+            if order.order_id is not None and missing_for >= GONE:
+                self._give_up(order)
             else:
-                self._postpone(missing, missing=True)
+                self._postpone(order, missing=True)
 
-    def _given_up(self, order: Order) -> None:
+    def _give_up(self, order: Order) -> None:
         """It was there once, and is there no more."""
         message = "it has had no such order for hours; replay the failure to order anew"
-        self._tell(order, order.order_id, OrderStatus.FAILED, message)
+        self._telling.tell(order, order.order_id, OrderStatus.FAILED, message)
         with self.together():
             look_at = self._next_look(self._reservations.kept(order.name), OrderStatus.FAILED, told=order.task_token)
             self._update(order.name, status=OrderStatus.FAILED, message=message, look_at=look_at)
@@ -246,9 +232,9 @@ class Orders:
         """Save what was read; when it is final, tell who waits first, so that a crash in between tells them again."""
         order = self._reservations.kept(name)
         if reading.status in FINAL:
-            self._tell(order, reading.order_id, reading.status, reading.message)
+            self._telling.tell(order, reading.order_id, reading.status, reading.message)
         else:
-            self._heartbeat(order)
+            self._telling.heartbeat(order)
         with self.together():
             return self._saved(name, reading, told=order.task_token)
 
@@ -281,32 +267,14 @@ class Orders:
 
     def _told_again(self, order: Order) -> Order:
         """An order that ended without a delivery, and that the provider has forgotten since."""
-        self._tell(order, order.order_id, order.status, order.message)
+        self._telling.tell(order, order.order_id, order.status, order.message)
         with self.together():
             now_kept = self._reservations.kept(order.name)
             return self._update(order.name, look_at=self._next_look(now_kept, order.status, told=order.task_token))
 
-    def _tell(self, order: Order, order_id: str | None, status: OrderStatus, message: str) -> None:
-        try:
-            if status is OrderStatus.SUCCEEDED:
-                self.tokens.resume(order.task_token, {"order_id": order_id, "name": order.name})
-            else:
-                error, what = LOST[status]
-                cause = f"{self.provider} {what} order {order_id}: {message or 'no reason given'}"
-                self.tokens.fail(order.task_token, error=error.__name__, cause=cause)
-        except TaskTokenUnknown:
-            logger.info("nobody waits for the order any more", extra={"order": order.name})
-
-    def _heartbeat(self, order: Order) -> None:
-        """The execution is looked after, whether or not the provider can be asked just now."""
-        try:
-            self.tokens.heartbeat(order.task_token)
-        except TaskTokenUnknown:
-            logger.info("nobody waits for the order any more", extra={"order": order.name})
-
     def _postpone(self, order: Order, *, missing: bool = False) -> None:
         """Looked at again later; not for ever when the provider does not have it."""
-        self._heartbeat(order)
+        self._telling.heartbeat(order)
         now = self.clock()
         gives_up = missing and now - (order.tried_at or order.created_at) > LOOK_FOR
         self._update(order.name, look_at=None if gives_up else now + _pause(order), looks=order.looks + 1)

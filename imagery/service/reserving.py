@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shapely.geometry import shape
 
-from imagery.errors import (
-    BudgetReached,
-    OrderCanceled,
-    OrderFailed,
-    ProviderError,
-    ProviderRefused,
-    ProviderUnavailable,
-)
+from imagery.errors import BudgetReached, ProviderRefused, ProviderUnavailable
 from imagery.model.order import Order, OrderStatus, OrderWish
 from imagery.ports import OrderStore, Together
 from imagery.service.budget import Budget
+from imagery.service.telling import LOST
 
 UNLISTED = timedelta(minutes=5)
 """How long an order may be on its way to the provider (125 s), and then be missing from its list: nothing is ordered
@@ -26,13 +21,6 @@ again before."""
 
 SOON = timedelta(seconds=30)
 """When an order is looked at after its step was at work on it."""
-
-LOST: dict[OrderStatus, tuple[type[ProviderError], str]] = {
-    OrderStatus.FAILED: (OrderFailed, "could not make"),
-    OrderStatus.CANCELED: (OrderCanceled, "was told to cancel"),
-}
-"""Statuses that end an order without a delivery: as which error, and in which words."""
-
 
 _ROUNDING = 1e-7
 """Degrees (a centimetre): areas that were put together differ by no more."""
@@ -126,6 +114,24 @@ class Reservations:
             order = self.kept(name)
             if order.order_id is None:
                 self.store.save(replace(order, tried_at=None, look_at=None, hectares=0.0, updated_at=now))
+
+    def missing(self, name: str, now: datetime) -> timedelta:
+        """Note that the provider does not have it just now. Gives for how long it has been so."""
+        with self.together():
+            order = self.kept(name)
+            may_be_unlisted = order.order_id is None and now - (order.tried_at or order.created_at) < UNLISTED
+            if order.missing_since is None and not may_be_unlisted:
+                order = replace(order, missing_since=now, updated_at=now)
+                self.store.save(order)
+        return now - (order.missing_since or now)
+
+    def judge(self, name: str, now: datetime, *, spoiled: Sequence[str] = (), sound: Sequence[str] = ()) -> None:
+        """Note which items of its delivery can be used, which may be that of another order."""
+        with self.together():
+            for one in {name, self.kept(name).shares or name}:
+                order = self.kept(one)
+                items = {*order.spoiled, *spoiled} - set(sound)
+                self.store.save(replace(order, spoiled=tuple(sorted(items)), updated_at=now))
 
     def hurry(self, ended: Order, look_at: datetime) -> bool:
         """Whether others share what has ended; they are looked at then."""
