@@ -11,6 +11,8 @@ from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
+from imagery.providers.planet.outlines import by_parts, outward, vertices_of
+
 MAX_VERTICES = 1500
 """Of a clip tool's AOI; more are refused (docs.planet.com, Orders API tools)."""
 
@@ -20,7 +22,6 @@ _FINEST = 1e-6
 _COARSEST = 0.1
 """Degrees (ten kilometres): where it ends, and a box around the area has to do."""
 
-_WORLD = box(-180.0, -90.0, 180.0, 90.0)
 _HALVES = (box(-180.0, -90.0, 0.0, 90.0), box(0.0, -90.0, 180.0, 90.0))
 
 
@@ -32,11 +33,13 @@ def clip_aoi(geometries: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], s
 def simplified(geometry: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Simplified outward until Planet takes it: every point of the area stays inside."""
     outline = _outline(geometry)
-    before = _vertices(outline)
+    before = vertices_of(outline)
     if before <= MAX_VERTICES:
         return _geojson(outline), None
-    coarse = min((one for one in _coarser(outline) if _vertices(one) <= MAX_VERTICES), key=lambda one: float(one.area))
-    remark = f"the area ordered was simplified outward from {before} to {_vertices(coarse)} vertices; clips are exact"
+    coarse = min(
+        (one for one in _coarser(outline) if vertices_of(one) <= MAX_VERTICES), key=lambda one: float(one.area)
+    )
+    remark = f"the area ordered was simplified outward from {before} to {vertices_of(coarse)} vertices; clips are exact"
     return _geojson(coarse), remark
 
 
@@ -44,11 +47,12 @@ def _coarser(outline: BaseGeometry) -> Iterator[BaseGeometry]:
     """Outlines that hold it, the last of which has few vertices: what is ordered is paid for, so the smallest wins."""
     tolerance = _FINEST
     while tolerance < _COARSEST:
-        coarse = _outward(outline, tolerance)
-        if _vertices(coarse) <= MAX_VERTICES and coarse.covers(outline):
+        coarse = outward(outline, tolerance)
+        if vertices_of(coarse) <= MAX_VERTICES and coarse.covers(outline):
             yield coarse
             break
         tolerance *= 2.0
+    yield from (coarse for coarse in by_parts(outline, most=MAX_VERTICES) if coarse.covers(outline))
     halves = [outline.intersection(half) for half in _HALVES]  # an area over the antimeridian is far apart in degrees
     parts = [half for half in halves if not half.is_empty]
     for whole in ([outline], parts):
@@ -59,23 +63,9 @@ def _boxes(parts: Sequence[BaseGeometry]) -> BaseGeometry:
     return shapely.union_all([box(*part.bounds) for part in parts])
 
 
-def _outward(outline: BaseGeometry, tolerance: float) -> BaseGeometry:
-    """Simplified by half of the tolerance, grown by all of it and simplified by a quarter: nothing of the area is lost.
-
-    Small holes close.
-    """
-    # Round corners of two segments a quarter lie no nearer than 0.92 of the tolerance, however sharp the corner is.
-    grown = outline.simplify(tolerance / 2).buffer(tolerance, quad_segs=2)
-    return grown.simplify(tolerance / 4).intersection(_WORLD)
-
-
 def _outline(geometry: Mapping[str, Any]) -> BaseGeometry:
     found = shape(dict(geometry))
     return found if found.is_valid else shapely.make_valid(found)
-
-
-def _vertices(outline: BaseGeometry) -> int:
-    return int(shapely.get_num_coordinates(outline))
 
 
 def _geojson(outline: BaseGeometry) -> dict[str, Any]:
