@@ -5,6 +5,7 @@ What is posted is a hint and never more, so every answer is plain, and the same 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -24,6 +25,16 @@ LONGEST_KEY = 64
 """Characters; ours have 43."""
 
 
+READ_WITHIN_S = 10.0
+"""Planet sends a kilobyte at once; who sends more slowly holds a connection and nothing else."""
+
+
+@router.api_route("/{key}/", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def no_such_door() -> Response:
+    """404: never a redirect, whose address would be made of what a stranger sent."""
+    return Response(status_code=404)
+
+
 @router.post("/{key}")
 async def receive(key: str, request: Request, imagery: House) -> Response:
     """204: taken, be it news or not. 404: no order has this key. 401: not the name and password that were given out."""
@@ -33,7 +44,9 @@ async def receive(key: str, request: Request, imagery: House) -> Response:
     if planet is None or len(key) > LONGEST_KEY or not await run_in_threadpool(planet.orders.is_known, key):
         return Response(status_code=404)
     try:
-        body = await _body(request)
+        body = await read_body(request)
+    except TimeoutError:
+        return Response(status_code=408, headers={"Connection": "close"})
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     if body is None:
@@ -42,13 +55,14 @@ async def receive(key: str, request: Request, imagery: House) -> Response:
     return Response(status_code=204)
 
 
-async def _body(request: Request) -> bytes | None:
-    """None when it is too long to be Planet's."""
+async def read_body(request: Request, *, within_s: float = READ_WITHIN_S) -> bytes | None:
+    """None when it is too long to be Planet's. Raises TimeoutError when it is not there in time."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BYTES:
-            return None
+    async with asyncio.timeout(within_s):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BYTES:
+                return None
     return body
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
+from imagery.api.routes.planet import read_body
 from imagery.model.order import Order, OrderStatus, OrderWish
 
 from .conftest import Api
@@ -110,6 +114,26 @@ def test_a_body_that_is_not_planets_is_refused_unread(api: Api) -> None:
     assert post(api, KEY, content=b" " * (2**20 + 1)).status_code == 413
     assert post(api, "stranger", content=b" " * (2**20 + 1)).status_code == 404
     assert post(api, KEY, content=b"[" * 100_000).status_code == 204
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError("it was waited for")
+
+    request = Request({"type": "http", "headers": []}, receive)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(read_body(request, within_s=0.01))
+
+
+def test_a_url_that_is_almost_an_orders_is_not_redirected(api: Api) -> None:
+    saved(api)
+
+    for path in (f"/webhooks/planet/{KEY}/", "/webhooks/planet/", "/webhooks/planet"):
+        answer = api.client(None).post(path, json=NEWS, headers={"Host": "evil.example"})
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)
+    assert api.client(None).get(f"/webhooks/planet/{KEY}").status_code == 405
 
 
 @pytest.mark.parametrize(
