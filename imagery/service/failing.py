@@ -70,8 +70,8 @@ def is_known(failure: Failure, *, failures: FailureStore) -> bool:
         return False
 
 
-def as_failure(outcome: Outcome, request: Request, *, owner: str) -> Failure:
-    """One subscriber's failed share of a request that served others."""
+def as_failure(outcome: Outcome, request: Request, *, owner: str, state: str = "PublicProvider") -> Failure:
+    """One subscriber's failed share of a request that served others; `state` is the one that made the others'."""
     error = outcome.error or "ImageryError"
     share = request.narrowed(subscription_id=outcome.subscription_id, item_id=outcome.item_id)
     return Failure(
@@ -80,7 +80,7 @@ def as_failure(outcome: Outcome, request: Request, *, owner: str) -> Failure:
         owner=owner,
         error=error,
         cause=outcome.explanation,
-        state="PublicProvider",
+        state=state,
         retryable=is_retryable(error),
         failed_at=outcome.updated_at,
     )

@@ -280,7 +280,9 @@ def _keep_failure(outcome: Outcome, request: Request, neighbours: Neighbours) ->
     subscription = _find(outcome.subscription_id, neighbours)
     if subscription is None:
         return
-    failure = as_failure(outcome, request, owner=subscription.owner)
+    is_ordered = neighbours.planet is not None and neighbours.planet.orders.provider == request.provider
+    state = "PlanetProvider" if is_ordered else "PublicProvider"
+    failure = as_failure(outcome, request, owner=subscription.owner, state=state)
     if not is_known(failure, failures=neighbours.failures):
         neighbours.events.add([facts.failed(failure, subscription)])
         neighbours.failures.add(failure)

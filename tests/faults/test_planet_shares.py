@@ -86,7 +86,7 @@ def test_what_an_order_came_without_fails_for_its_takers_and_for_no_other_item(
         there, missing = (house.ledger(one)[item] for item in ids(scenes))
         assert (there.status, missing.status, missing.error) == (DELIVERED, FAILED, "OrderFailed")
         assert "came without ortho_analytic_4b_sr, ortho_udm2" in missing.explanation
-        assert [failure.error for failure in house.failures()] == ["OrderFailed"]
+        assert [(one.error, one.state) for one in house.failures()] == [("OrderFailed", "PlanetProvider")]
 
 
 def test_an_area_of_too_many_corners_is_ordered_simplified_cut_exactly_and_says_so(
