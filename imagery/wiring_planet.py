@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 PROVIDER = "planet"
 WEBHOOK_PATH = "/webhooks/planet"
 OFF = "off"
+
+QUICK_S = 5.0
+"""Longest that Planet is waited for by somebody who waits for us."""
+
+POLL_S = 15.0
+"""Longest that it is waited for by the poll, whose other orders stand in line."""
 
 
 @dataclass(kw_only=True)
@@ -58,13 +64,11 @@ class PlanetAccount:
     client: PlanetClient
     source: OrderedSource
     tokens: LateTokens = field(repr=False)
+    orders: Orders
+    """The same that the steps place, for whoever looks at them or is called for one: asked once, and not for long."""
+
     impatient_search: PlanetSearch
     """For whoever waits for an answer: asked once, and not for long."""
-
-    @property
-    def orders(self) -> Orders:
-        """Placed and looked at."""
-        return self.source.orders
 
 
 def open_planet(
@@ -84,16 +88,17 @@ def open_planet(
             "Planet's SDK, which words our requests, is not installed; pip install 'imagery[planet]'",
             field="IMAGERY_PLANET_API_KEY",
         )
-    client = PlanetClient(settings.planet_api_key, url=settings.planet_url, logins=_logins(settings), sleep=sleep)
-    closing.callback(client.close)
-    quick = PlanetClient(
+    client = PlanetClient(
         settings.planet_api_key,
         url=settings.planet_url,
         logins=_logins(settings),
-        timeout_s=min(5.0, settings.provider_timeout_s),
-        attempts=1,
+        timeout_s=settings.provider_timeout_s,
+        sleep=sleep,
     )
+    closing.callback(client.close)
+    quick, poll = (_asking_once(settings, client, timeout_s) for timeout_s in (QUICK_S, POLL_S))
     closing.callback(quick.close)
+    closing.callback(poll.close)
     tokens = LateTokens()
     orders = Orders(
         provider=PROVIDER,
@@ -114,9 +119,29 @@ def open_planet(
         orders=orders,
         downloader=Downloader(client=client, read_order=orders.reading_of, clock=clock, wait=sleep),
         folder=settings.data_dir.absolute() / "downloads",
+        reorder_finalized=settings.planet_reorder_finalized,
         harmonise_to=None if settings.planet_harmonise.lower() == OFF else settings.planet_harmonise,
     )
-    return PlanetAccount(client=client, source=source, tokens=tokens, impatient_search=PlanetSearch(quick))
+    return PlanetAccount(
+        client=client,
+        source=source,
+        tokens=tokens,
+        # One order that cannot be read must not hold up the others: it is asked for once, and again later.
+        orders=replace(orders, desk=PlanetOrders(poll)),
+        impatient_search=PlanetSearch(quick),
+    )
+
+
+def _asking_once(settings: Settings, client: PlanetClient, timeout_s: float) -> PlanetClient:
+    """Another client of the same account, which gives up sooner."""
+    return PlanetClient(
+        settings.planet_api_key or "",
+        url=settings.planet_url,
+        logins=_logins(settings),
+        account=client.account,
+        timeout_s=min(timeout_s, settings.provider_timeout_s),
+        attempts=1,
+    )
 
 
 def _logins(settings: Settings) -> list[tuple[str, str]]:
