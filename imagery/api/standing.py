@@ -65,6 +65,7 @@ class AccountView(BaseModel):
 
     provider: str
     key_refused: bool = Field(description="It does not take our key: nothing is ordered until an operator mends it.")
+    quota_used_up: bool = Field(description="It said so within the last hour, and has given nothing since.")
     explanation: str = Field(description="What to do about it; empty while all is well.")
     orders: dict[OrderStatus, int] = Field(description="How many stand how; `succeeded` and the like are final.")
     calls_us: bool = Field(description="Whether it was told where to call; else its orders are only polled.")
@@ -76,6 +77,7 @@ class AccountView(BaseModel):
         return cls(
             provider=account.orders.provider,
             key_refused=standing.is_refused,
+            quota_used_up=standing.is_used_up,
             explanation=standing.advice,
             orders=dict(account.orders.store.counts()),
             calls_us=account.orders.webhook_url is not None,
@@ -85,7 +87,7 @@ class AccountView(BaseModel):
 class Health(BaseModel):
     """How the service is."""
 
-    status: str = Field(description="`ok`, or `paused`: it answers, but starts no work.")
+    status: str = Field(description="`ok`; `degraded`: an account is refused or used up; `paused`: it starts no work.")
     version: str
     queue: dict[Priority, int] = Field(description="Requests waiting, by priority.")
     running: int = Field(description="Executions under way that do not wait for a callback.")

@@ -132,7 +132,9 @@ def test_what_waiting_does_not_help_is_told_at_once_and_seen_in_health(
         assert {failure.error for failure in house.failures()} == {error}
         assert house.bought() == {}
         (account,) = httpx.get(f"{house.url}/health").json()["accounts"]
+        assert httpx.get(f"{house.url}/health").json()["status"] == "degraded"
         assert account["key_refused"] is (fault is Fault.UNAUTHORIZED)
+        assert account["quota_used_up"] is (fault is Fault.QUOTA)
         assert ("IMAGERY_PLANET_API_KEY" in account["explanation"]) is (fault is Fault.UNAUTHORIZED)
         assert account["calls_us"] is True
         assert KEY not in httpx.get(f"{house.url}/health").text
@@ -151,6 +153,18 @@ def test_haste_and_outages_are_waited_out(tmp_path: Path, scenes: Catalogue) -> 
 
         assert house.statuses(subscription) == [DELIVERED, DELIVERED]
         assert_bought_once_and_delivered(house)
+
+
+def test_an_item_that_is_forbidden_is_refused_alone(tmp_path: Path, scenes: Catalogue) -> None:
+    forbidden, allowed = (scene.id for scene in scenes.list(BEGIN))
+    rule = Rule(fault=Fault.FORBIDDEN, operation=Operation.ITEM, name=f"*{forbidden}*")
+    with open_planet_house(tmp_path, scenes, rule) as house:
+        subscription = house.subscribe()
+        house.settle()
+
+        assert {failure.error for failure in house.failures()} == {"ProviderRefused"}
+        assert house.ledger(subscription)[allowed].status is DELIVERED
+        assert httpx.get(f"{house.url}/health").json()["status"] == "ok"
 
 
 def test_a_budget_that_is_used_up_places_nothing_more(tmp_path: Path, scenes: Catalogue) -> None:

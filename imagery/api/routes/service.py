@@ -38,15 +38,17 @@ def home(request: Request, base_url: BaseUrl) -> Response:
 def health(imagery: House) -> Health:
     """Whether the service works or is paused, how long its queue is, how its limits and its feeds stand."""
     pause = imagery.admission.paused()
+    accounts = [AccountView.of(imagery.planet)] if imagery.planet is not None else []
+    is_degraded = any(account.key_refused or account.quota_used_up for account in accounts)
     return Health(
-        status="paused" if pause else "ok",
+        status="paused" if pause else "degraded" if is_degraded else "ok",
         version=package.__version__,
         queue=dict(imagery.queue.depth()),
         running=imagery.orchestrator.running(),
         paused=PauseView(at=pause.at, reason=pause.reason) if pause else None,
         limits=[LimitView.of(limit) for limit in imagery.dispatcher.limits()],
         feeds=[FeedView.of(feed) for feed in imagery.feeds_health()],
-        accounts=[AccountView.of(imagery.planet)] if imagery.planet is not None else [],
+        accounts=accounts,
     )
 
 

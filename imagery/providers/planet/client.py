@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,8 +22,9 @@ from imagery.errors import (
     QuotaExhausted,
     SettingsInvalid,
 )
-from imagery.providers.exchange import Answer, Ask, Exchange, throttled
-from imagery.providers.planet.pace import RATES, Operation, Pace
+from imagery.providers.exchange import MAX_WAIT_S, Answer, Ask, Exchange, throttled
+from imagery.providers.planet.account import REFUSED_FOR_S, Account, Standing
+from imagery.providers.planet.pace import Operation
 from imagery.providers.planet.secrets import clean, spellings, without_secrets
 from imagery.providers.planet.words import words_of
 
@@ -32,27 +32,10 @@ logger = logging.getLogger(__name__)
 
 PLANET_URL = "https://api.planet.com"
 
-REFUSED_FOR_S = 300.0
-"""After a 401 or 403 nothing is sent for so long: hammering with a dead key helps nobody."""
+LONGEST_HOLD_S = 3600.0
+"""Whatever Retry-After says, it is asked again after so long."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """How the account stands with Planet, as far as the last answers tell."""
-
-    is_refused: bool
-    why: str = ""
-    """Planet's own words, for operators."""
-
-    for_s: float = 0.0
-    """Seconds since it said so last."""
-
-    @property
-    def advice(self) -> str:
-        """For strangers too: none of Planet's words. Empty while all is well."""
-        if self.is_refused:
-            return "the API key is not taken; an operator puts a valid one into IMAGERY_PLANET_API_KEY and restarts"
-        return ""
+__all__ = ["PLANET_URL", "REFUSED_FOR_S", "PlanetClient", "Standing"]
 
 
 class PlanetClient:
@@ -68,13 +51,15 @@ class PlanetClient:
         timeout_s: float = 125.0,
         attempts: int = 5,
         logins: Sequence[tuple[str, str]] = (),
+        account: Account | None = None,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`attempts` counts the first. A `client` that is given is not closed here.
 
-        `logins` are (user, password) that Planet is told and must not be quoted with.
+        `logins` are (user, password) that Planet is told and must not be quoted with; `account` is another client's of
+        the same key (None: it is the only one).
         """
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             raise SettingsInvalid(
@@ -87,23 +72,25 @@ class PlanetClient:
         self.http = client or httpx.Client(headers={"User-Agent": "imagery", "Accept": "application/json"})
         self.timeout_s = timeout_s
         self._secrets = spellings([api_key], logins=[(api_key, ""), *logins])
-        self._exchange = Exchange(
-            name,
-            self.http,
-            attempts=attempts,
-            timeout_s=timeout_s,
-            sleep=sleep,
-            jitter=jitter,
-            monotonic=monotonic,
-            auth=self._auth,
-            too_often=self._too_often,
-            clean=lambda said: clean(said, self.redact),
-        )
-        self.sleep, self._monotonic = sleep, monotonic
-        self._paces = {one: Pace(rate, monotonic=monotonic, sleep=sleep) for one, rate in RATES.items()}
-        self._lock = threading.Lock()
-        self._refused: tuple[float, str] | None = None
-        """When it was (monotonic), and why."""
+        self.sleep = sleep
+        self.account = account or Account(monotonic=monotonic, sleep=sleep)
+        # Whoever asks once does not wait for another's turn to come either.
+        self._patience_s = MAX_WAIT_S if attempts > 1 else 0.0
+        self._exchanges = {
+            operation: Exchange(
+                name,
+                self.http,
+                attempts=attempts,
+                timeout_s=timeout_s,
+                sleep=sleep,
+                jitter=jitter,
+                monotonic=monotonic,
+                auth=self._auth,
+                too_often=partial(self._too_often, operation),
+                clean=lambda said: clean(said, self.redact),
+            )
+            for operation in Operation
+        }
 
     def __repr__(self) -> str:
         return f"PlanetClient(url={self.url!r})"
@@ -115,11 +102,8 @@ class PlanetClient:
 
     @property
     def standing(self) -> Standing:
-        """Whether the key is taken."""
-        refused = self._refused
-        if refused is None:
-            return Standing(is_refused=False)
-        return Standing(is_refused=True, why=refused[1], for_s=self._monotonic() - refused[0])
+        """Whether the key is taken, and has quota."""
+        return self.account.standing
 
     def ask(
         self,
@@ -139,8 +123,8 @@ class PlanetClient:
         return self._taken(self.answer(operation, path, method=method, body=body, repeatable=repeatable))
 
     def find(self, operation: Operation, path: str) -> Mapping[str, Any] | None:
-        """As `ask`; None where there is nothing (404)."""
-        answer = self.answer(operation, path)
+        """One thing, as `ask`; None where there is nothing (404). A 403 is about this thing, and refuses no more."""
+        answer = self.answer(operation, path, may_be_forbidden=True)
         return None if answer.status in (404, 410) else self._taken(answer)
 
     def answer(
@@ -155,15 +139,24 @@ class PlanetClient:
     ) -> Answer:
         """As `ask`, with a refusal as an answer: only 401 and 403 raise.
 
-        What `may_be_forbidden` is something a plan may lack: there, 403 says nothing of the key.
+        What `may_be_forbidden` is one thing of many, or something a plan may lack: there, 403 says nothing of the key.
         """
-        self._refuse_while_refused()
+        why = self.account.refused_lately()
+        if why is not None:
+            raise self._refusal_now(why)
         ask = Ask(url=self.absolute(path), method=method, body=body, repeatable=repeatable)
-        answer = self._exchange.ask(ask, turn=self._paces[operation].wait)
+        try:
+            answer = self._exchanges[operation].ask(ask, turn=partial(self.wait, operation))
+        except QuotaExhausted as error:
+            if not may_be_forbidden:
+                self.account.was_used_up(operation, str(error))
+            raise
         if answer.status == 401 or (answer.status == 403 and not may_be_forbidden):
             raise self._credentials_refused(answer)
-        with self._lock:
-            self._refused = None
+        if answer.status != 403:
+            self.account.was_known()
+        if answer.is_success:
+            self.account.has_given(operation)
         return answer
 
     def redact(self, text: str) -> str:
@@ -171,8 +164,15 @@ class PlanetClient:
         return without_secrets(text, self._secrets)
 
     def wait(self, operation: Operation) -> None:
-        """Until one more of these may be sent."""
-        self._paces[operation].wait()
+        """Until one more of these may be sent. Raises ProviderThrottled when Planet said that it will be long."""
+        self.account.paces[operation].wait(at_most_s=self._patience_s)
+
+    def throttled(self, operation: Operation, response: httpx.Response) -> ProviderThrottled:
+        """The error for a 429 that waiting cures: what it says is kept by all."""
+        error = throttled(self.name, response)
+        if error.retry_after_s is not None:
+            self.account.paces[operation].hold(min(error.retry_after_s, LONGEST_HOLD_S))
+        return error
 
     def absolute(self, path: str) -> str:
         """Raises ProviderAnswerInvalid for a link that leads away from Planet: the key must not follow it."""
@@ -217,8 +217,7 @@ class PlanetClient:
 
     def _credentials_refused(self, answer: Answer) -> CredentialsRefused:
         why = f"{answer.status}: {self._words(answer.body)}"
-        with self._lock:
-            self._refused = (self._monotonic(), why)
+        self.account.was_refused(why)
         logger.error("the provider refuses the key", extra={"provider": self.name, "status": answer.status})
         return self._refusal_now(why)
 
@@ -228,17 +227,12 @@ class PlanetClient:
             "replay the failures"
         )
 
-    def _refuse_while_refused(self) -> None:
-        refused = self._refused
-        if refused is not None and self._monotonic() - refused[0] < REFUSED_FOR_S:
-            raise self._refusal_now(refused[1])
-
-    def _too_often(self, response: httpx.Response, body: Any) -> ProviderError:
-        """Planet answers 429 to haste, which passes, and to a quota used up, which does not: the body tells."""
-        said = self._words(body)
-        if "quota" in said.lower():
+    def _too_often(self, operation: Operation, response: httpx.Response, body: Any) -> ProviderError:
+        """429 is for haste, which passes and says when, or for a quota used up, which does not: the body tells."""
+        said, error = self._words(body), self.throttled(operation, response)
+        if error.retry_after_s is None and "quota" in said.lower():
             return QuotaExhausted(f"{self.name}'s quota is used up (429): {said}; have it raised, then replay")
-        return throttled(self.name, response)
+        return error
 
 
 def _checked(url: str) -> str:

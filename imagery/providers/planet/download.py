@@ -25,7 +25,7 @@ from imagery.errors import (
 from imagery.metering import Meter, meter_in_use
 from imagery.model.order import OrderReading, Result
 from imagery.ports import Clock
-from imagery.providers.exchange import MAX_WAIT_S, throttled
+from imagery.providers.exchange import MAX_WAIT_S
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.manifest import Listed, listed_as, mismatch, parse_manifest
 from imagery.providers.planet.pace import Operation
@@ -179,17 +179,17 @@ class _Fetching:
             ) as response:
                 if response.status_code == 416 and _total(response) == have:
                     return
-                _refuse_unsound(response, client.name, part)
+                _refuse_unsound(response, client, part)
                 _write(response, part, after=_resumed_at(response, have), max_bytes=max_bytes)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The link is left out: it is as good as a key.
             raise ProviderUnavailable(f"it broke off ({type(error).__name__})") from None
 
 
-def _refuse_unsound(response: httpx.Response, name: str, part: Path) -> None:
+def _refuse_unsound(response: httpx.Response, client: PlanetClient, part: Path) -> None:
     """Raises ProviderUnavailable for an answer that holds no file, ProviderThrottled for one that says: later."""
     if response.status_code == 429:
-        raise throttled(name, response)
+        raise client.throttled(Operation.DOWNLOAD, response)
     if response.status_code == 416:
         part.unlink()
         raise ProviderUnavailable("the part that was there is longer than the file")

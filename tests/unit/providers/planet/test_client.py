@@ -18,6 +18,7 @@ from imagery.errors import (
     QuotaExhausted,
     SettingsInvalid,
 )
+from imagery.providers.planet.account import USED_UP_FOR_S
 from imagery.providers.planet.client import PLANET_URL, REFUSED_FOR_S, PlanetClient
 from imagery.providers.planet.pace import Operation
 
@@ -51,7 +52,7 @@ def test_no_second_holds_more_requests_than_planet_takes(
     api.says(FINE)
     for _ in range(4 * rate):
         client.ask(operation, "/x")
-    assert all(later - first >= 0.999 for first, later in zip(api.asked_at, api.asked_at[rate:], strict=False))
+    assert all(later - first > 1.0 for first, later in zip(api.asked_at, api.asked_at[rate:], strict=False))
 
 
 def test_operations_do_not_wait_for_each_other(api: Api, client: PlanetClient, time: Time) -> None:
@@ -110,6 +111,70 @@ def test_a_quota_used_up_is_final(api: Api, client: PlanetClient, time: Time) ->
     with pytest.raises(QuotaExhausted, match="Download quota has been exceeded"):
         get(client)
     assert (len(api.asked), time.slept) == (1, [])
+
+
+def test_a_quota_used_up_shows_until_something_of_its_kind_succeeds_or_an_hour_is_over(
+    api: Api, client: PlanetClient, time: Time
+) -> None:
+    api.says(httpx.Response(429, json=QUOTA))
+    with pytest.raises(QuotaExhausted):
+        post(client)
+    api.says(FINE)
+    get(client)
+    assert client.standing.is_used_up
+    assert "Download quota" not in client.standing.advice
+    post(client)
+    assert not client.standing.is_used_up
+    api.says(httpx.Response(429, json=QUOTA))
+    with pytest.raises(QuotaExhausted):
+        post(client)
+    time.now += USED_UP_FOR_S
+    assert not client.standing.is_used_up
+
+
+def test_haste_is_haste_when_planet_says_how_long_to_wait_whatever_its_words(api: Api, client: PlanetClient) -> None:
+    api.says(httpx.Response(429, headers={"retry-after": "3"}, json={"message": "Rate quota exceeded"}), FINE)
+    assert get(client) == {"is": "fine"}
+    assert not client.standing.is_used_up
+
+
+def test_what_planet_says_to_one_is_kept_by_all_who_ask_with_the_key(
+    api: Api, client: PlanetClient, time: Time
+) -> None:
+    with httpx.Client(transport=httpx.MockTransport(api.handle)) as http:
+        once = PlanetClient(
+            KEY, client=http, account=client.account, attempts=1, sleep=time.sleep, jitter=lambda: 1.0, monotonic=time
+        )
+        api.says(httpx.Response(429, headers={"retry-after": "120"}))
+        for asking in (once, client, once):
+            with pytest.raises(ProviderThrottled) as raised:
+                get(asking)
+            assert raised.value.retry_after_s == 120.0
+        assert len(api.asked) == 1
+        api.says(FINE)
+        once.ask(Operation.DATA, "/x")
+        time.now += 90.0
+        assert get(client) == {"is": "fine"}
+        assert time.slept == [30.0]
+
+
+def test_one_thing_forbidden_is_refused_and_stops_nothing(api: Api, client: PlanetClient) -> None:
+    api.says(httpx.Response(403, json={"message": "no access to this item"}), FINE)
+    with pytest.raises(ProviderRefused, match="no access to this item") as raised:
+        client.find(Operation.DATA, "/data/v1/item-types/PSScene/items/x")
+    assert not isinstance(raised.value, CredentialsRefused)
+    assert not client.standing.is_refused
+    assert client.find(Operation.DATA, "/data/v1/item-types/PSScene/items/y") == {"is": "fine"}
+
+
+def test_one_thing_forbidden_says_nothing_good_of_a_refused_key(api: Api, client: PlanetClient, time: Time) -> None:
+    api.says(httpx.Response(401), httpx.Response(403))
+    with pytest.raises(CredentialsRefused):
+        get(client)
+    time.now += REFUSED_FOR_S
+    with pytest.raises(ProviderRefused):
+        client.find(Operation.GET, "/x")
+    assert client.standing.is_refused
 
 
 def test_field_messages_reach_a_person(api: Api, client: PlanetClient) -> None:
