@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from imagery.providers.exchange import MAX_WAIT_S
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.manifest import Listed, listed_as, mismatch, parse_manifest
 from imagery.providers.planet.pace import Operation
+from imagery.providers.planet.parts import part_of
 from imagery.providers.planet.results import is_zipped, manifest_of, wanted_files
 
 logger = logging.getLogger(__name__)
@@ -121,33 +123,31 @@ class _Fetching:
             said = None if listed is None else mismatch(path, listed)
             if said is None:
                 return path
-            path.unlink()
+            path.unlink(missing_ok=True)
         raise ChecksumMismatch(
             f"{result.name} of order {self.order.order_id} came twice with {said}; ask Planet for the order again, and "
             "replay the failure"
         )
 
     def _whole(self, result: Result, path: Path, *, max_bytes: int) -> None:
-        part = path.with_name(path.name + ".part")
         error: ProviderError | None = None
         for attempt in range(TRIES):
             if attempt:
                 asked_s = error.retry_after_s if isinstance(error, ProviderThrottled) else None
                 self.downloader.wait(min(MAX_WAIT_S, asked_s or 2.0**attempt))
             try:
-                self._go_on(self._link(result, fresh=attempt > 0), part, max_bytes=max_bytes)
-            except ProviderAnswerInvalid:
-                part.unlink(missing_ok=True)
-                raise
+                link = self._link(result, fresh=attempt > 0)
+                with part_of(path) as part:
+                    self._go_on(link, part, max_bytes=max_bytes)
+                    part.replace(path)
             except (ProviderUnavailable, ProviderThrottled) as passing:
                 error = passing
-                continue
             except OSError as full:
                 raise ObjectStoreUnavailable(
                     f"a file could not be set aside ({full}); make room there, or set TMPDIR"
                 ) from full
-            part.replace(path)
-            return
+            else:
+                return
         raise ProviderUnavailable(f"{result.name} could not be fetched in {TRIES} tries: {error}") from error
 
     def _link(self, result: Result, *, fresh: bool) -> str:
@@ -191,7 +191,7 @@ def _refuse_unsound(response: httpx.Response, client: PlanetClient, part: Path) 
     if response.status_code == 429:
         raise client.throttled(Operation.DOWNLOAD, response)
     if response.status_code == 416:
-        part.unlink()
+        os.truncate(part, 0)
         raise ProviderUnavailable("the part that was there is longer than the file")
     if not response.is_success:
         raise ProviderUnavailable(f"its server answered {response.status_code}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,20 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from imagery.errors import ChecksumMismatch, ImageryError, ProviderAnswerInvalid, ProviderRefused, ProviderUnavailable
+from imagery.errors import (
+    ChecksumMismatch,
+    ImageryError,
+    ObjectStoreUnavailable,
+    ProviderAnswerInvalid,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from imagery.model.order import OrderReading, OrderStatus, Result
 from imagery.providers.planet.client import PLANET_URL, PlanetClient
 from imagery.providers.planet.download import Downloader
 from imagery.providers.planet.manifest import parse_manifest
 from imagery.providers.planet.orders import parse_order
+from imagery.providers.planet.parts import part_of
 from imagery.providers.planet.results import manifest_of, wanted_files
 
 from .conftest import KEY, Time
@@ -341,3 +350,47 @@ def test_an_unusual_name_is_told_by_its_annotation(server: Server) -> None:
 def test_a_manifest_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(ProviderAnswerInvalid):
         parse_manifest(body)
+
+
+def test_two_who_fetch_the_same_file_do_not_write_into_each_others(
+    server: Server, time: Time, downloader: Downloader, tmp_path: Path
+) -> None:
+    order = server.order()
+    path = tmp_path / "x.tif"
+    with part_of(path) as first:
+        first.write_bytes(b"half of ")
+        with part_of(path) as second:
+            second.write_bytes(b"the other's")
+            downloader.fetch(order, tmp_path, item_ids=(ITEM,), assets=("ortho_analytic_4b_sr",))
+            second.replace(path)
+        assert first.read_bytes() == b"half of "
+    with part_of(path) as later:
+        assert later.read_bytes() == b"half of "
+        later.replace(path)
+    assert path.read_bytes() == b"half of "
+
+
+def test_a_file_moved_away_while_it_was_opened_is_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    with part_of(path) as first:
+        first.write_bytes(b"whole")
+        first.replace(path)
+        with part_of(path) as second:
+            second.write_bytes(b"other")
+            assert path.read_bytes() == b"whole"
+
+
+def test_a_folder_that_is_gone_is_told_as_ours_to_mend(server: Server, downloader: Downloader, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        answer = server.handle(request)
+        shutil.rmtree(folder, ignore_errors=True)
+        return answer
+
+    with httpx.Client(transport=httpx.MockTransport(handle)) as http:
+        client = PlanetClient(KEY, client=http, sleep=server.time.sleep, monotonic=server.time)
+        with pytest.raises(ObjectStoreUnavailable, match="set aside"):
+            replace(downloader, client=client).fetch(
+                server.order(), folder, item_ids=(ITEM,), assets=("ortho_analytic_4b_sr",)
+            )
