@@ -128,6 +128,12 @@ class Request:
             item_ids=(item_id,),
         )
 
+    def parted(self, *, subscription_ids: Iterable[str]) -> Request:
+        """The same for some of its subscriptions only, as a request of its own."""
+        ids = tuple(sorted(subscription_ids))
+        root = _name("part", self.root, *ids)
+        return replace(self, id=root if self.attempt == 1 else f"{root}-{self.attempt}", subscription_ids=ids)
+
 
 def _name(*parts: str) -> str:
     return "req_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]

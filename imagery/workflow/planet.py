@@ -76,6 +76,8 @@ class Bench:
 
     share: Callable[[pystac.Item, Subscription, Request], Share]
     cut: Callable[[Sequence[Share]], Sequence[Entry]]
+    send: Callable[[Request], None]
+    """Have a request carried out besides."""
 
 
 def request_order(payload: Mapping[str, Any], *, source: OrderedSource | None, bench: Bench) -> dict[str, Any]:
@@ -84,9 +86,9 @@ def request_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
     source = _known(source, request)
     if request.window is not None:
         bench.look(request)
-        wanted: list[Wanted] = []
+        wanted: Sequence[Wanted] = []
     else:
-        wanted = _wanted(request, source, bench)
+        wanted = _of_one_kind(_wanted(request, source, bench), request, source, bench)
     if wanted:
         # First: from when it is placed on, the step that delivers it may run.
         source.items.keep(request.root, {one.share.item.id: one.share.item for one in wanted}.values())
@@ -149,6 +151,16 @@ def _wanted(request: Request, source: OrderedSource, bench: Bench) -> list[Wante
     return wanted
 
 
+def _of_one_kind(wanted: Sequence[Wanted], request: Request, source: OrderedSource, bench: Bench) -> Sequence[Wanted]:
+    """What one order can hold. Nobody's pixels depend on who else is in it: the others are a request of their own."""
+    others = {one.share.subscription.id for one in wanted if one.is_as_it_comes}
+    rest = [one for one in wanted if one.share.subscription.id not in others]
+    if source.harmonise_to is None or not others or not rest:
+        return wanted
+    bench.send(request.parted(subscription_ids=others))
+    return rest
+
+
 def _item(request: Request, item_id: str, source: OrderedSource) -> pystac.Item:
     """As it is now; one that is no more, as it was when an earlier try ordered it. Raises ItemUnknown."""
     try:
@@ -168,7 +180,7 @@ def _need(
         logger.info("%s", remark, extra={"request_id": request.id})
     items = {one.share.item.id: one.share.item for one in wanted}
     assets = tuple(sorted({key for one in wanted for key in one.assets}))
-    is_reflectance = any(key.endswith("_sr") for key in assets)
+    is_reflectance = not any(one.is_as_it_comes for one in wanted) and any(key.endswith("_sr") for key in assets)
     wish = OrderWish(
         collection=request.collection,
         item_ids=tuple(items),
@@ -234,14 +246,16 @@ def _endings(
     sound: list[Share] = []
     for share in shares:
         if order is None or share.subscription.id not in ordered:
-            endings[share.subscription.id] = _not_ordered(share, source)
+            ending = _not_ordered(share, order, source)
+            if ending is not None:
+                endings[share.subscription.id] = ending
             continue
         try:
             sound.append(bought_share(share, order, files))
         except ImageryError as error:
             endings[share.subscription.id] = error
     endings |= _cut(sound, bench)
-    return [(share, endings[share.subscription.id]) for share in shares]
+    return [(share, endings[share.subscription.id]) for share in shares if share.subscription.id in endings]
 
 
 def _cut(shares: Sequence[Share], bench: Bench) -> dict[str, Entry | ImageryError]:
@@ -258,13 +272,16 @@ def _entry(share: Share, ending: Entry | ImageryError) -> Entry:
     return share.failed(ending) if isinstance(ending, ImageryError) else ending
 
 
-def _not_ordered(share: Share, source: OrderedSource) -> Entry | ImageryError:
+def _not_ordered(share: Share, order: Order | None, source: OrderedSource) -> Entry | ImageryError | None:
+    """Why it was not; None when it has an order of its own, whose request tells how it ended."""
     try:
         weighed = weigh(share, clear_fraction=source.search.clear_fraction)
     except ImageryError as error:
         return error
     if isinstance(weighed, Entry):
         return weighed
+    if weighed.is_as_it_comes and order is not None and order.wish.harmonise_to is not None:
+        return None
     return share.skipped(SkipReason.INACTIVE, "the subscription did not take it when the acquisition was ordered")
 
 

@@ -187,6 +187,7 @@ def _bench(neighbours: Neighbours) -> Bench:
         look=look,
         share=share,
         cut=_cutter(neighbours).cut,
+        send=lambda request: neighbours.queue.send([request]),
     )
 
 

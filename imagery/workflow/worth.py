@@ -41,6 +41,12 @@ class Wanted:
 
     assets: frozenset[str]
 
+    @property
+    def is_as_it_comes(self) -> bool:
+        """Whether it may not be fitted to another sensor: that changes a whole order, and is for reflectance only."""
+        images = [key for key in self.assets if "udm" not in key and not key.endswith("_xml")]
+        return not all(key.endswith("_sr") for key in images)
+
 
 def weigh(share: Share, *, clear_fraction: ClearFraction) -> Entry | Wanted:
     """Why it need not be ordered, or what must be. Raises AssetMissing, FormulaInvalid, AoiInvalid, ProviderError."""

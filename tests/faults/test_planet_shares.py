@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pystac
 import pytest
 from shapely import affinity
 from shapely.geometry import Point, box, mapping, shape
@@ -17,7 +18,7 @@ from imagery.model.request import Request, RequestKind
 from imagery.model.subscription import Filters, Priority, Subscription, SubscriptionStatus
 from imagery.sandbox.planet.catalogue import Catalogue
 from imagery.sandbox.planet.faults import Fault, Operation, Rule
-from tests.faults.house import ANA, BEGIN
+from tests.faults.house import ANA, BEGIN, until
 from tests.faults.planet_house import House, open_planet_house, some_scenes
 
 DELIVERED, FAILED, SKIPPED = OutcomeStatus.DELIVERED, OutcomeStatus.FAILED, OutcomeStatus.SKIPPED
@@ -89,6 +90,25 @@ def test_what_an_order_came_without_fails_for_its_takers_and_for_no_other_item(
         assert [(one.error, one.state) for one in house.failures()] == [("OrderFailed", "PlanetProvider")]
 
 
+def test_nobodys_pixels_depend_on_who_else_asks(tmp_path: Path, scenes: Catalogue) -> None:
+    with open_planet_house(tmp_path, scenes) as house:
+        fitted = house.subscribe("ortho_analytic_4b_sr", **LATER)
+        radiance = house.subscribe("ortho_analytic_4b", **LATER)
+        both = house.subscribe("ortho_analytic_4b", "ortho_analytic_4b_sr", **LATER)
+        ask(house, ids(scenes)[:1], fitted, radiance, both)
+        until(lambda: house.statuses(both) == [DELIVERED], "the second order is delivered")
+        house.settle()
+
+        orders = {order.wish.harmonise_to: order for order in house.orders()}
+        assert len(house.orders()) == 2
+        assert orders["Sentinel-2"].subscription_ids == (fitted.id,)
+        assert orders["Sentinel-2"].wish.assets == ("ortho_analytic_4b_sr", "ortho_udm2")
+        assert orders[None].subscription_ids == tuple(sorted((radiance.id, both.id)))
+        said = [_published(house, one).properties.get("pl:harmonized_to") for one in (fitted, radiance, both)]
+        assert said == ["Sentinel-2", None, None]
+        assert house.failures() == []
+
+
 def test_an_area_of_too_many_corners_is_ordered_simplified_cut_exactly_and_says_so(
     tmp_path: Path, scenes: Catalogue
 ) -> None:
@@ -119,6 +139,13 @@ def test_an_index_is_computed_of_an_order_and_a_bundle_that_is_not_there_is_told
         item = house.imagery.catalog.get("PSScene", row.published_item_id or "")
         assert item is not None
         assert set(item.assets) == {"ortho_udm2", "ndvi", "thumbnail"}
+
+
+def _published(house: House, subscription: Subscription) -> pystac.Item:
+    (row,) = house.ledger(subscription).values()
+    item = house.imagery.catalog.get("PSScene", row.published_item_id or "")
+    assert item is not None
+    return item
 
 
 def _beside(aoi: dict[str, Any]) -> dict[str, Any]:
