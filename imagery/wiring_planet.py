@@ -103,7 +103,7 @@ def open_planet(
     orders = Orders(
         provider=PROVIDER,
         store=store,
-        desk=PlanetOrders(client),
+        desk=PlanetOrders(client, clock=clock),
         tokens=tokens,
         together=together,
         budget=Budget(
@@ -127,7 +127,7 @@ def open_planet(
         source=source,
         tokens=tokens,
         # One order that cannot be read must not hold up the others: it is asked for once, and again later.
-        orders=replace(orders, desk=PlanetOrders(poll)),
+        orders=replace(orders, desk=PlanetOrders(poll, clock=clock)),
         impatient_search=PlanetSearch(quick),
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from imagery.errors import ProviderAnswerInvalid, ProviderRefused, ProviderUnavailable
 from imagery.model.order import OrderReading, OrderStatus, OrderWish, Result
+from imagery.ports import Clock
 from imagery.providers.planet.bundles import products_of
 from imagery.providers.planet.client import PlanetClient
 from imagery.providers.planet.pace import Operation
@@ -24,6 +25,9 @@ MAX_ITEMS = 500
 
 MAX_PAGES = 100
 """Of a list that is asked for one name, and should be one page."""
+
+LOOKED_BACK = timedelta(days=60)
+"""How old an order may be that is looked for by its name: longer than this service is ever out of order."""
 
 _STATUSES: Mapping[str, OrderStatus] = {
     "queued": OrderStatus.ORDERED,
@@ -71,8 +75,10 @@ def order_body(name: str, wish: OrderWish, *, webhook_url: str | None) -> dict[s
 class PlanetOrders:
     """An OrderDesk."""
 
-    def __init__(self, client: PlanetClient) -> None:
+    def __init__(self, client: PlanetClient, *, clock: Clock | None = None) -> None:
+        """Without a clock orders of any age are looked for by their name."""
         self._client = client
+        self._clock = clock
 
     def place(self, name: str, wish: OrderWish, *, webhook_url: str | None) -> OrderReading:
         """See the port. Raises ProviderRefused with Planet's field messages."""
@@ -84,8 +90,8 @@ class PlanetOrders:
             raise ProviderUnavailable(f"{error}; the order may have been placed, and is looked for") from error
 
     def named(self, name: str) -> OrderReading | None:
-        """See the port. Raises ProviderAnswerInvalid when the list has no end: then nobody knows."""
-        query = {"name": name, "source_type": "all", "sort_by": "created_on DESC"}
+        """See the port. Raises ProviderUnavailable when the list has no end: then nobody knows yet."""
+        query = {"name": name, "source_type": "all", "sort_by": "created_on DESC"} | self._lately()
         path, seen = f"{PATH}?{urlencode(query)}", set[str]()
         while path not in seen and len(seen) < MAX_PAGES:
             seen.add(path)
@@ -99,12 +105,21 @@ class PlanetOrders:
             if not following:
                 return None
             path = str(following)
-        raise ProviderAnswerInvalid(f"{self._client.name} lists orders in a circle, or without an end")
+        raise ProviderUnavailable(
+            f"{self._client.name} lists orders in a circle, or without an end; whether {name} is there is not known"
+        )
 
     def get(self, order_id: str) -> OrderReading | None:
         """See the port."""
         body = self._client.find(Operation.GET, f"{PATH}/{quote(order_id, safe='')}")
         return None if body is None else self._reading(body)
+
+    def _lately(self) -> dict[str, str]:
+        """An account may hold many thousand orders, should the name be no filter to Planet."""
+        if self._clock is None:
+            return {}
+        since = (self._clock() - LOOKED_BACK).astimezone(UTC)
+        return {"created_on": f"{since:%Y-%m-%dT%H:%M:%SZ}/.."}
 
     def _reading(self, body: Mapping[str, Any]) -> OrderReading:
         return parse_order({**body, **{name: clean(body.get(name), self._client.redact) for name in _WORDS}})

@@ -25,6 +25,9 @@ MAX_PAGES = 1000
 STAGES = ("standard", "finalized")
 """Stages of publishing that are taken: what comes first, and what takes its place hours later. Not `preview`."""
 
+ALL_BROKEN = 5
+"""So many items that are none, and none that is one, are not an accident: Planet answers in a way we do not read."""
+
 _NO_NAMES = frozenset({"", ".", ".."})
 """As part of a URL these would lead elsewhere."""
 
@@ -37,13 +40,29 @@ class PlanetSearch:
         self._stages = stages
 
     def search(self, search: Search) -> Iterator[pystac.Item]:
-        """See the port. By `published` and `updated`: items come weeks after they were acquired, and change later."""
-        matcher, seen = Matcher(search), set[str]()
+        """See the port. By `published` and `updated`: items come weeks after they were acquired, and change later.
+
+        An item that is none is passed over, for it would end every search of its window; mended, it is `updated`. When
+        there is nothing else, ProviderAnswerInvalid is raised.
+        """
+        matcher, seen, broken = Matcher(search), set[str](), list[ProviderAnswerInvalid]()
+        sound = 0
         for feature in self._features(_body(search, self._stages)):
-            item = to_item(feature, url=self._client.url)
-            if item.id not in seen and self._is_asked_for(item, search, matcher):
+            try:
+                item = to_item(feature, url=self._client.url)
+                is_asked_for = self._is_asked_for(item, search, matcher)
+            except ProviderAnswerInvalid as error:
+                broken.append(error)
+                logger.warning("item passed over: %s", error, extra={"provider": self._client.name})
+                continue
+            sound += 1
+            if item.id not in seen and is_asked_for:
                 seen.add(item.id)
                 yield item
+        if broken:
+            logger.warning("items passed over", extra={"provider": self._client.name, "passed_over": len(broken)})
+        if len(broken) >= ALL_BROKEN and not sound:
+            raise broken[0]
 
     def changes(self, collection_id: str, *, since: datetime) -> Iterator[pystac.Item]:
         """Raises FeedUnsupported: searches of Planet need an area."""

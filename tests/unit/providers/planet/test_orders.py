@@ -18,7 +18,7 @@ from imagery.errors import (
 )
 from imagery.model.order import OrderStatus
 from imagery.providers.planet.client import PLANET_URL, REFUSED_FOR_S, PlanetClient
-from imagery.providers.planet.orders import PlanetOrders, order_body, parse_order
+from imagery.providers.planet.orders import MAX_PAGES, PlanetOrders, order_body, parse_order
 from imagery.providers.planet.webhook import parse_notification
 
 from .conftest import ORDER_ID, Api, Time, a_wish, an_order, square
@@ -231,15 +231,29 @@ def test_a_name_that_is_not_there_is_not_found(api: Api, orders: PlanetOrders, r
     assert orders.named("planet-root") is None
 
 
-@pytest.mark.parametrize(
-    "page", [{}, {"orders": None}, {"orders": [an_order(name="other")], "_links": {"next": f"{LIST}?page_marker=1"}}]
-)
-def test_a_list_that_is_none_or_has_no_end_is_not_taken_for_an_empty_one(
+@pytest.mark.parametrize("page", [{}, {"orders": None}])
+def test_a_list_that_is_none_is_not_taken_for_an_empty_one(
     api: Api, orders: PlanetOrders, page: dict[str, Any]
 ) -> None:
     api.says(page)
     with pytest.raises(ProviderAnswerInvalid):
         orders.named("planet-root")
+
+
+@pytest.mark.parametrize("is_circle", [True, False])
+def test_a_list_without_an_end_is_asked_for_again_later(api: Api, orders: PlanetOrders, is_circle: bool) -> None:
+    pages = [1 if is_circle else number for number in range(MAX_PAGES + 1)]
+    api.says(
+        *[{"orders": [an_order(name="other")], "_links": {"next": f"{LIST}?page_marker={page}"}} for page in pages]
+    )
+    with pytest.raises(ProviderUnavailable, match="not known"):
+        orders.named("planet-root")
+
+
+def test_orders_of_long_ago_are_not_looked_through(api: Api, client: PlanetClient) -> None:
+    api.says({"orders": []})
+    assert PlanetOrders(client, clock=lambda: datetime(2026, 5, 1, 12, tzinfo=UTC)).named("planet-root") is None
+    assert api.asked[0].url.params["created_on"] == "2026-03-02T12:00:00Z/.."
 
 
 def test_an_order_planet_does_not_know_is_none(api: Api, orders: PlanetOrders) -> None:

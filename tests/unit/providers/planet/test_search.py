@@ -110,10 +110,9 @@ def test_a_last_page_that_is_empty_ends_the_search(api: Api, provider: PlanetSea
     [
         a_page(a_feature(), following=NEXT),
         {"no": "features"},
-        a_page({"id": "broken"}),
         a_page(a_feature(), following="https://evil.test/page"),
     ],
-    ids=["circle", "no features", "broken item", "other host"],
+    ids=["circle", "no features", "other host"],
 )
 def test_a_search_that_cannot_be_finished_is_never_taken_for_whole(
     api: Api, provider: PlanetSearch, answer: dict[str, Any]
@@ -241,3 +240,34 @@ def test_a_key_that_is_refused_is_no_matter_of_the_plan(api: Api, provider: Plan
     api.says(httpx.Response(401))
     with pytest.raises(CredentialsRefused):
         provider.clear_fraction("PSScene", "A", square())
+
+
+BROKEN: tuple[Any, ...] = (
+    None,
+    "text",
+    {},
+    a_feature("X", acquired=None),
+    a_feature("X", acquired="yesterday"),
+    a_feature("X", view_angle="steep"),
+    {**a_feature("X"), "geometry": None},
+    {**a_feature("X"), "geometry": {"type": "Polygon", "coordinates": []}},
+    {**a_feature("X"), "geometry": {"type": "Polygon", "coordinates": [[[None, 1]]]}},
+    {**a_feature("X"), "geometry": {"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}},
+    {**a_feature("X"), "properties": None},
+    {**a_feature("X"), "_permissions": 7},
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+def test_one_item_that_is_none_does_not_end_the_search(
+    api: Api, provider: PlanetSearch, broken: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.says(a_page(a_feature("A"), broken, a_feature("B")))
+    assert found(provider) == ["A", "B"]
+    assert [vars(record)["passed_over"] for record in caplog.records if "passed_over" in vars(record)] == [1]
+
+
+def test_nothing_but_items_that_are_none_is_no_answer(api: Api, provider: PlanetSearch) -> None:
+    api.says(a_page(*BROKEN))
+    with pytest.raises(ProviderAnswerInvalid):
+        found(provider)
