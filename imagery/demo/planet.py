@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from imagery.demo.wishes import Wishes, body_of
 from imagery.errors import InvalidInput
 from imagery.model.codec import parse_instant
+from imagery.model.subscription import Filters
 from imagery.sandbox.planet.bundles import ITEM_TYPE
 from imagery.sandbox.planet.catalogue import Catalogue
 from imagery.sandbox.planet.opening import LocalPlanet
@@ -21,6 +23,9 @@ API_KEY = "key-of-the-demo"
 
 ASSETS = ("ortho_analytic_4b_sr", "ortho_udm2")
 
+CLEAR_ENOUGH = Filters(min_clear_fraction=0.5)
+"""When nothing is asked for: so that a demo shows what is not ordered, and what is counted in the UDM2 of the rest."""
+
 
 def planet_body(wishes: Wishes, planet: LocalPlanet, now: datetime) -> dict[str, Any]:
     """The body for POST /v1/subscriptions: the same for the same wishes and scenes. Raises InvalidInput."""
@@ -31,7 +36,7 @@ def planet_body(wishes: Wishes, planet: LocalPlanet, now: datetime) -> dict[str,
     if wishes.collection not in (None, ITEM_TYPE) or not dates:
         raise InvalidInput(f"the local Planet holds {len(dates)} scenes, all of {ITEM_TYPE}", field="--collection")
     return body_of(
-        wishes,
+        replace(wishes, filters=CLEAR_ENOUGH) if wishes.filters == Filters() else wishes,
         provider=PROVIDER,
         aoi=wishes.aoi or _aoi(catalogue),
         collection=ITEM_TYPE,

@@ -40,7 +40,7 @@ def test_the_demo_orders_pauses_is_called_and_delivers(tmp_path: Path) -> None:
     state = ("--state-dir", str(tmp_path / "state"), "--port", "0", "--no-stay")
     command = [sys.executable, "-m", "imagery.cli", "demo", "--provider", "planet", *state, "--json"]
     shown = subprocess.run(
-        [*command, "--end", "2100-01-01", "--min-clear", "0.5"],
+        [*command, "--end", "2100-01-01"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -53,6 +53,9 @@ def test_the_demo_orders_pauses_is_called_and_delivers(tmp_path: Path) -> None:
     assert delivered >= 4
     assert document["outcomes"]["skipped"] >= 1
     assert document["orders"] == {"succeeded": delivered}, "what is skipped is not paid for"
+    why = [row["explanation"] for row in document["acquisitions"] if row["status"] == "skipped"]
+    assert all("wants at least 50.0%; nothing was ordered" in one for one in why)
+    assert all(row["clear"] >= 0.5 for row in document["acquisitions"] if row["status"] == "delivered")
     assert "orders: " in shown.stderr
     assert "ordered" in shown.stderr
 
