@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,24 @@ def test_an_item_that_is_forbidden_is_refused_alone(tmp_path: Path, scenes: Cata
         assert {failure.error for failure in house.failures()} == {"ProviderRefused"}
         assert house.ledger(subscription)[allowed].status is DELIVERED
         assert httpx.get(f"{house.url}/health").json()["status"] == "ok"
+
+
+def test_an_order_that_is_not_answered_for_holds_up_no_other(tmp_path: Path, scenes: Catalogue) -> None:
+    behaviour = Behaviour(rate_scale=0.0, queued_s=120.0, running_s=120.0)
+    rules = (
+        Rule(fault=Fault.WEBHOOK_LOST, operation=Operation.WEBHOOK),
+        Rule(fault=Fault.SLOW, operation=Operation.GET, seconds=12, times=2),
+    )
+    with open_planet_house(tmp_path, scenes, *rules, behaviour=behaviour, provider_timeout_s=1.0) as house:
+        subscription = house.subscribe()
+        began = time.monotonic()
+        until(lambda: DELIVERED in house.statuses(subscription), "one is delivered", within_s=40)
+        took_s = time.monotonic() - began
+        house.settle()
+
+        assert took_s < 30
+        assert house.statuses(subscription) == [DELIVERED, DELIVERED]
+        assert_bought_once_and_delivered(house)
 
 
 def test_a_budget_that_is_used_up_places_nothing_more(tmp_path: Path, scenes: Catalogue) -> None:
