@@ -70,7 +70,8 @@ def test_a_day_without_an_image_says_why(api: Api, ana: httpx.Client, clock: Any
     )
     assert day(ana, view, "2026-04-20") == (
         "no_acquisition",
-        "20 April 2026: the provider has no acquisition over this area with the assets asked for, as of 2026-05-01 12:00 UTC.",
+        "20 April 2026: the provider has no acquisition over this area with the assets asked for, "
+        "as of 2026-05-01 12:00 UTC.",
     )
     assert "may still be published late" in day(ana, view, "2026-04-30")[1]
     assert day(ana, view, "2026-05-01")[0] == "not_looked_yet"
