@@ -46,6 +46,9 @@ class OrderWish:
     item_updates: tuple[str, ...] = ()
     """Each item's `updated` when it was ordered (RFC 3339; empty: it does not say). None at all: not known."""
 
+    item_stages: tuple[str, ...] = ()
+    """The stage of publishing each was in when it was ordered; empty: it does not say. None at all: not known."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:

@@ -69,13 +69,20 @@ class OrderedItems:
         return self.folder / purpose[-2:] / f"{purpose}.json"
 
 
-def as_ordered(item: pystac.Item, order: Order | None) -> pystac.Item:
-    """In the state that was ordered: a later one is a request, and an order, of its own."""
+def as_ordered(item: pystac.Item, order: Order | None, *, bought: Order | None = None) -> pystac.Item:
+    """In the state that was ordered: a later one is a request of its own.
+
+    `bought` is the order whose files serve `order`, when that is another: its pixels are of the stage of then.
+    """
     if order is None or item.id not in order.wish.item_ids:
         return item
     updates = dict(zip(order.wish.item_ids, order.wish.item_updates, strict=False))
     ordered = item.clone()
     ordered.properties["pl:order_id"] = order.order_id
+    paid = bought or order
+    stage = dict(zip(paid.wish.item_ids, paid.wish.item_stages, strict=False)).get(item.id)
+    if stage:
+        ordered.properties["pl:publishing_stage"] = stage
     if updates.get(item.id) and order.shares is None:
         ordered.properties["updated"] = updates[item.id]
     if order.wish.harmonise_to is not None:

@@ -107,12 +107,14 @@ def deliver_order(payload: Mapping[str, Any], *, source: OrderedSource | None, b
     if not takers:
         return {"entries": []}
     order = _order_of(payload["order"], source)
+    bought = source.orders.get(order.shares) if order is not None and order.shares is not None else None
     endings: list[tuple[Share, Entry | ImageryError]] = []
     kept = source.items.of(request.root) if order is not None else {}
     with _folder(source.folder / request.id) as folder:
         files = _fetched(order, request.item_ids, folder, source)
         for item_id in request.item_ids:
-            item = as_ordered(kept.get(item_id) or source.search.get(request.collection, item_id), order)
+            known = kept.get(item_id) or source.search.get(request.collection, item_id)
+            item = as_ordered(known, order, bought=bought)
             shares = [bench.share(item, one, request) for one in takers]
             endings += _endings(shares, order, files, source, bench)
         _judge(order, files, endings, source)
@@ -186,6 +188,7 @@ def _need(
         item_ids=tuple(items),
         item_states=tuple(_bought_in(item, source) for item in items.values()),
         item_updates=tuple(state_of(item) for item in items.values()),
+        item_stages=tuple(str(item.properties.get("pl:publishing_stage", "")) for item in items.values()),
         assets=assets,
         aoi=area,
         harmonise_to=source.harmonise_to if is_reflectance else None,

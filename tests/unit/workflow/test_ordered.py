@@ -100,3 +100,16 @@ def test_an_item_says_what_it_was_fitted_to_and_in_which_state_it_was_bought(sha
     said = {name: ordered.properties[name] for name in ("updated", "pl:order_id", "pl:harmonized_to")}
     assert said == {"updated": "2026-04-20T11:00:00Z", "pl:order_id": "order-1", "pl:harmonized_to": "Sentinel-2"}
     assert "pl:harmonized_to" not in as_ordered(share.item, order).properties
+
+
+def test_pixels_bought_for_another_request_are_of_the_stage_they_were_bought_in(share: Share) -> None:
+    order = order_for(share, shares="req_0", order_id="order-0")
+    bought = order_for(share, name="req_0", order_id="order-0")
+    bought = replace(bought, wish=replace(bought.wish, item_updates=("2026-04-01",), item_stages=("standard",)))
+    share.item.properties |= {"pl:publishing_stage": "finalized", "updated": "2026-04-02T00:00:00Z"}
+
+    item = as_ordered(share.item, order, bought=bought)
+
+    assert item.properties["pl:publishing_stage"] == "standard"
+    assert item.properties["updated"] == "2026-04-02T00:00:00Z"
+    assert item.properties["pl:order_id"] == "order-0"
