@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -11,11 +12,13 @@ from starlette.routing import Route
 
 from imagery.errors import InvalidInput
 from imagery.model.codec import to_dict
-from imagery.sandbox.faults import Faults, Standing, read_rule
-from imagery.sandbox.faulty import CONTROL
+from imagery.sandbox.rules import R, Rules, Standing
+
+CONTROL = "/_faults"
+"""Where the rules are set; no fault ever meets it."""
 
 
-def control_routes(faults: Faults) -> list[Route]:
+def control_routes(faults: Rules[R], read_rule: Callable[[object], R]) -> list[Route]:
     """GET lists the rules and how often each was met, POST adds one, DELETE takes one or all away."""
 
     async def listed(request: Request) -> Response:
@@ -47,5 +50,5 @@ def control_routes(faults: Faults) -> list[Route]:
     ]
 
 
-def _shown(standing: Standing) -> dict[str, Any]:
+def _shown(standing: Standing[R]) -> dict[str, Any]:
     return {"id": standing.id, **to_dict(standing.rule), "seen": standing.seen, "applied": standing.applied}

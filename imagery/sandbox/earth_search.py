@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from imagery.errors import CollectionUnknown, FilterInvalid, ItemUnknown
 from imagery.sandbox.control import control_routes
-from imagery.sandbox.faults import Faults
+from imagery.sandbox.faults import Faults, read_rule
 from imagery.sandbox.faulty import Faulty
 from imagery.sandbox.query import DEFAULT_LIMIT, KNOWN, parse_query
 from imagery.sandbox.rasters import media_type
@@ -56,7 +56,7 @@ def create_app(shelf: Shelf | Scenes, *, base_url: str | None = None, faults: Fa
             Route("/collections/{collection}/items/{item}", sandbox.item),
             Route("/search", sandbox.search, methods=["GET", "POST"]),
             Route("/files/{collection}/{item}/{asset}/{name}", sandbox.file),
-            *control_routes(faults),
+            *control_routes(faults, read_rule),
         ],
         middleware=[Middleware(Faulty, faults=faults)],
         exception_handlers={

@@ -1,18 +1,15 @@
-"""What a sandbox may do wrong, and when: rules that are counted. Pure, but for the counting; safe from any thread."""
+"""What the local Earth Search may do wrong, and which requests meet it."""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from imagery.errors import InvalidInput
+from imagery.sandbox.rules import RuleReader, Rules
 
 
 class Fault(StrEnum):
@@ -109,100 +106,22 @@ class Rule:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """A rule, and what became of it so far."""
-
-    id: int
-    rule: Rule
-    seen: int = 0
-    """Requests that matched."""
-
-    applied: int = 0
-    """Those of them that met the fault."""
-
-
-class Faults:
-    """The rules in force. Of several that match a request, the first that is due is applied."""
-
-    def __init__(self, *rules: Rule, chance: Callable[[], float] = random.random) -> None:
-        """`chance` gives 0 to 1 and decides about `probability`."""
-        self._chance = chance
-        self._lock = threading.Lock()
-        self._standing: dict[int, Standing] = {}
-        self._last_id = 0
-        for rule in rules:
-            self.add(rule)
-
-    def add(self, rule: Rule) -> Standing:
-        """In force from now on, after those that are."""
-        with self._lock:
-            self._last_id += 1
-            self._standing[self._last_id] = Standing(id=self._last_id, rule=rule)
-            return self._standing[self._last_id]
-
-    def list(self) -> tuple[Standing, ...]:
-        """All of them, used-up ones too."""
-        with self._lock:
-            return tuple(self._standing.values())
-
-    def remove(self, rule_id: int) -> bool:
-        """Whether there was such a rule."""
-        with self._lock:
-            return self._standing.pop(rule_id, None) is not None
-
-    def clear(self) -> None:
-        """From now on all is well."""
-        with self._lock:
-            self._standing.clear()
+class Faults(Rules[Rule]):
+    """The rules in force."""
 
     def choose(self, kind: Kind, path: str) -> Rule | None:
         """The fault this request meets; counts it."""
-        with self._lock:
-            for standing in [one for one in self._standing.values() if one.rule.matches(kind, path)]:
-                is_due = self._is_due(standing)
-                self._standing[standing.id] = replace(
-                    standing, seen=standing.seen + 1, applied=standing.applied + is_due
-                )
-                if is_due:
-                    return standing.rule
-        return None
-
-    def _is_due(self, standing: Standing) -> bool:
-        rule = standing.rule
-        if standing.seen < rule.after or (rule.times is not None and standing.applied >= rule.times):
-            return False
-        return rule.probability >= 1 or self._chance() < rule.probability
+        return self.first_due(lambda rule: rule.matches(kind, path))
 
 
-_RULE = TypeAdapter(Rule)
-_NAMES = tuple(field.name for field in fields(Rule))
+_READER = RuleReader(Rule, place="kind", example="429@search,times=2")
 
 
 def read_rule(document: object) -> Rule:
     """A rule as JSON says it. Raises InvalidInput naming the field."""
-    unknown = sorted(set(document) - set(_NAMES)) if isinstance(document, dict) else []
-    if unknown:
-        raise InvalidInput(f"a rule has no {unknown[0]!r}; it has {', '.join(_NAMES)}", field=f"/{unknown[0]}")
-    try:
-        rule: Rule = _RULE.validate_python(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = "/".join(map(str, first["loc"]))
-        raise InvalidInput(
-            f"the rule's {place or 'body'}: {first['msg']}", field=f"/{place}" if place else ""
-        ) from None
-    return rule
+    return _READER.read(document)
 
 
 def parse_rule(text: str) -> Rule:
     """A rule as the command line says it, such as `429@search,times=2,retry_after_s=1`. Raises InvalidInput."""
-    first, *rest = text.split(",")
-    fault, at, kind = first.partition("@")
-    document: dict[str, Any] = {"fault": fault, **({"kind": kind} if at else {})}
-    for part in rest:
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise InvalidInput(f"{part!r} says no value; write {part}=…, as in 429@search,times=2", field="fault")
-        document[name] = value
-    return read_rule(document)
+    return _READER.parse(text)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -15,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from imagery.sandbox.answers import Answer, whole_answer
+from imagery.sandbox.control import CONTROL
 from imagery.sandbox.faults import Fault, Faults, Kind, Rule
-
-CONTROL = "/_faults"
-"""Where the rules are set; no fault ever meets it."""
 
 _STATUSES = {
     Fault.THROTTLED: (429, "TooManyRequests", "Please reduce your request rate."),
@@ -30,21 +28,6 @@ _ITEM = re.compile(r"/collections/[^/]+/items/[^/]+")
 _PAGE = re.compile(r"/search|/collections/[^/]+/items")
 
 _FILTERS = ("collections", "ids", "bbox", "intersects", "datetime", "query")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """One that the app gave, whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def begins_at(self) -> int:
-        """Where in its file the body begins."""
-        found = re.match(r"bytes (\d+)-", self.headers.get("content-range", ""))
-        return int(found[1]) if found else 0
 
 
 def kind_of(path: str) -> Kind:
@@ -88,21 +71,7 @@ class Faulty:
         elif rule.fault is Fault.WHOLE_CATALOGUE:
             await self._app(*await _unfiltered(scope, receive), send)
         else:
-            await _send(await self._whole_answer(scope, receive), rule, send)
-
-    async def _whole_answer(self, scope: Scope, receive: Receive) -> _Answer:
-        start: Message = {}
-        body = bytearray()
-
-        async def keep(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            elif message["type"] == "http.response.body":
-                body.extend(message.get("body", b""))
-
-        await self._app(scope, receive, keep)
-        headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-        return _Answer(status=start["status"], headers=headers, body=bytes(body))
+            await _send(await whole_answer(self._app, scope, receive), rule, send)
 
 
 def _refusal(rule: Rule, kind: Kind) -> Response:
@@ -120,31 +89,20 @@ def _error(status: int, code: str, says: str, kind: Kind) -> Response:
     return JSONResponse({"code": code, "description": says}, status_code=status)
 
 
-async def _send(answer: _Answer, rule: Rule, send: Send) -> None:
+async def _send(answer: Answer, rule: Rule, send: Send) -> None:
     """The answer with the fault in it. One without a body, as to HEAD, is left as it is."""
-    is_whole = True
     if answer.body and rule.fault is Fault.TRUNCATED:
-        # Announced in full: the server, left with a body that never ends, breaks the connection.
-        answer, is_whole = replace(answer, body=answer.body[: len(answer.body) // 2]), False
-    elif answer.body and rule.fault is Fault.WRONG_LENGTH:
-        answer = _resized(answer, answer.body[: len(answer.body) // 2])
+        await answer.break_off(send)
+        return
+    if answer.body and rule.fault is Fault.WRONG_LENGTH:
+        answer = answer.resized(answer.half)
     elif rule.fault is Fault.CORRUPT_TIFF:
-        answer = replace(answer, body=_inverted(answer.body, max(0, rule.keep_bytes - answer.begins_at)))
+        answer = answer.inverted(rule.keep_bytes)
     elif answer.body and answer.status == 200:
         document = json.loads(answer.body)
         changed = _twice(document) if rule.fault is Fault.DUPLICATE_IDS else _without_assets(document, rule.asset)
-        answer = _resized(answer, json.dumps(changed).encode())
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": not is_whole})
-
-
-def _resized(answer: _Answer, body: bytes) -> _Answer:
-    return replace(answer, body=body, headers={**answer.headers, "content-length": str(len(body))})
-
-
-def _inverted(body: bytes, keep: int) -> bytes:
-    return body[:keep] + bytes(byte ^ 0xFF for byte in body[keep:])
+        answer = answer.resized(json.dumps(changed).encode())
+    await answer.send(send)
 
 
 def _twice(page: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from imagery.sandbox.planet.control import control_routes
+from imagery.sandbox.planet.control import routes_of
 from imagery.sandbox.planet.data_api import data_routes
 from imagery.sandbox.planet.gate import Gate, answer_of
 from imagery.sandbox.planet.opening import LocalPlanet
@@ -22,7 +22,7 @@ def create_planet_app(planet: LocalPlanet) -> Starlette:
         routes=[
             *data_routes(planet.account),
             *order_routes(planet.account, planet.fulfilment),
-            *control_routes(planet.account),
+            *routes_of(planet.account),
         ],
         middleware=[Middleware(Gate, account=planet.account, limits=planet.limits)],
         exception_handlers={Refusal: _refused, HTTPException: _http_error},

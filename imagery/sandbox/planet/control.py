@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from imagery.errors import InvalidInput
 from imagery.model.codec import to_dict
+from imagery.sandbox.control import control_routes
 from imagery.sandbox.planet.account import Account
-from imagery.sandbox.planet.faults import Standing, read_rule
+from imagery.sandbox.planet.faults import read_rule
 
 
-def control_routes(account: Account) -> list[Route]:
+def routes_of(account: Account) -> list[Route]:
     """None of them needs a key or meets a fault.
 
     GET /_orders tells what was ever ordered: `by_name` counts orders created under each name, `hectares` is what is
@@ -28,10 +29,7 @@ def control_routes(account: Account) -> list[Route]:
         Route("/_calls", control.calls),
         Route("/_behaviour", control.behaviour, methods=["GET"]),
         Route("/_behaviour", control.change, methods=["PATCH"]),
-        Route("/_faults", control.faults, methods=["GET"]),
-        Route("/_faults", control.add_fault, methods=["POST"]),
-        Route("/_faults", control.clear_faults, methods=["DELETE"]),
-        Route("/_faults/{rule:int}", control.remove_fault, methods=["DELETE"]),
+        *control_routes(account.faults, read_rule),
     ]
 
 
@@ -65,25 +63,6 @@ class _Control:
         except InvalidInput as error:
             return _refused(error)
 
-    async def faults(self, request: Request) -> Response:
-        del request
-        return JSONResponse({"rules": [_shown(standing) for standing in self._account.faults.list()]})
-
-    async def add_fault(self, request: Request) -> Response:
-        try:
-            rule = read_rule(await _object(request))
-        except InvalidInput as error:
-            return _refused(error)
-        return JSONResponse(_shown(self._account.faults.add(rule)), status_code=201)
-
-    async def clear_faults(self, request: Request) -> Response:
-        del request
-        self._account.faults.clear()
-        return Response(status_code=204)
-
-    async def remove_fault(self, request: Request) -> Response:
-        return Response(status_code=204 if self._account.faults.remove(request.path_params["rule"]) else 404)
-
 
 async def _object(request: Request) -> dict[str, Any]:
     """Raises InvalidInput."""
@@ -98,7 +77,3 @@ async def _object(request: Request) -> dict[str, Any]:
 
 def _refused(error: InvalidInput) -> Response:
     return JSONResponse({"description": str(error), "field": error.field}, status_code=400)
-
-
-def _shown(standing: Standing) -> dict[str, Any]:
-    return {"id": standing.id, **to_dict(standing.rule), "seen": standing.seen, "applied": standing.applied}

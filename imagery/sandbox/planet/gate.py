@@ -7,13 +7,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from imagery.sandbox.answers import Answer, whole_answer
 from imagery.sandbox.planet.account import Account
 from imagery.sandbox.planet.faults import Fault, Operation, Rule
 from imagery.sandbox.planet.limits import Limits
@@ -109,32 +109,7 @@ class Gate:
             await asyncio.sleep(rule.seconds)
             await self._app(scope, receive, send)
         else:
-            await _send(await self._whole_answer(scope, receive), rule, send)
-
-    async def _whole_answer(self, scope: Scope, receive: Receive) -> _Answer:
-        start: Message = {}
-        body = bytearray()
-
-        async def keep(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            elif message["type"] == "http.response.body":
-                body.extend(message.get("body", b""))
-
-        # A file may be passed to the server by its path, which could not be spoilt.
-        plain = {**scope, "extensions": {}}
-        await self._app(plain, receive, keep)
-        headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-        return _Answer(status=start["status"], headers=headers, body=bytes(body))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """One that the app gave, whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+            await _send(await whole_answer(self._app, scope, receive), rule, send)
 
 
 _REFUSALS: Mapping[Fault, Refusal] = {
@@ -154,13 +129,12 @@ def answer_of(refusal: Refusal) -> Response:
     return JSONResponse(refusal.body, status_code=refusal.status, headers=headers)
 
 
-async def _send(answer: _Answer, rule: Rule, send: Send) -> None:
-    is_whole = True
+async def _send(answer: Answer, rule: Rule, send: Send) -> None:
     if answer.body and rule.fault is Fault.TRUNCATED:
-        # Announced in full: the server, left with a body that never ends, breaks the connection.
-        answer, is_whole = replace(answer, body=answer.body[: len(answer.body) // 2]), False
-    elif rule.fault is Fault.CORRUPT:
-        answer = replace(answer, body=_inverted(answer, rule.keep_bytes))
+        await answer.break_off(send)
+        return
+    if rule.fault is Fault.CORRUPT:
+        answer = answer.inverted(rule.keep_bytes)
     elif answer.status == 200 and rule.fault in (Fault.REPEATED, Fault.NO_LOCATION):
         document = json.loads(answer.body)
         links = document["_links"]
@@ -168,15 +142,5 @@ async def _send(answer: _Answer, rule: Rule, send: Send) -> None:
             links["_next" if "features" in document else "next"] = links["_self"]
         for result in links.get("results", ()) if rule.fault is Fault.NO_LOCATION else ():
             result |= {"location": "", "expires_at": "0001-01-01T00:00:00.000Z"}
-        body = json.dumps(document).encode()
-        answer = replace(answer, body=body, headers={**answer.headers, "content-length": str(len(body))})
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": not is_whole})
-
-
-def _inverted(answer: _Answer, keep_bytes: int) -> bytes:
-    """Beyond the first bytes of the file, wherever in it the answer begins."""
-    found = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
-    keep = max(0, keep_bytes - (int(found[1]) if found else 0))
-    return answer.body[:keep] + bytes(byte ^ 0xFF for byte in answer.body[keep:])
+        answer = answer.resized(json.dumps(document).encode())
+    await answer.send(send)
