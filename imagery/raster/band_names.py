@@ -11,7 +11,7 @@ import pystac
 from imagery.errors import AssetMissing, FormulaInvalid
 from imagery.raster.formula import Formula
 
-_SENTINEL_2 = {
+SENTINEL_2 = {
     "B01": "coastal",
     "B02": "blue",
     "B03": "green",
@@ -38,7 +38,7 @@ _INSTEAD = {
 """Where a sensor has no band of the name, the nearest it has: Landsat's only near infrared is nir08 (0.87 µm), Planet's
 only red edge lies at 0.705 µm as Sentinel-2's first; rededge071 and its like are the eo extension's newer words."""
 
-_PLANET = {
+PLANET = {
     "4b": ("blue", "green", "red", "nir"),
     "8b": ("coastal", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"),
 }
@@ -81,8 +81,8 @@ def _same(item: pystac.Item, name: str) -> list[str]:
     """The name, and what else the very same band may be called."""
     if not _is_sentinel2(item):
         return [name]
-    keys = {word: key for key, word in _SENTINEL_2.items()}
-    return [name, *(other for other in (_SENTINEL_2.get(name), keys.get(name)) if other is not None)]
+    keys = {word: key for key, word in SENTINEL_2.items()}
+    return [name, *(other for other in (SENTINEL_2.get(name), keys.get(name)) if other is not None)]
 
 
 def _first_of(item: pystac.Item, words: Sequence[str], *, is_twin: bool) -> Found | None:
@@ -128,10 +128,10 @@ def _planet_order(item: pystac.Item, key: str) -> Sequence[str]:
     """Names of a PlanetScope analytic asset's bands; none where it is not known to be one."""
     match = re.fullmatch(r"(?:ortho_)?analytic_([48]b)(?:_sr)?", key)
     if match is not None:
-        return _PLANET[match[1]]
+        return PLANET[match[1]]
     # Of the older item types only this one's bare `analytic` has four bands in this order.
     if re.fullmatch(r"analytic(?:_sr)?", key) and item.properties.get("pl:item_type") == "PSScene4Band":
-        return _PLANET["4b"]
+        return PLANET["4b"]
     return ()
 
 

@@ -16,6 +16,7 @@ from rasterio.warp import transform_geom
 from shapely.geometry import box, mapping, shape
 
 from imagery.model.codec import format_instant
+from imagery.raster.band_names import SENTINEL_2
 
 logger = logging.getLogger(__name__)
 
@@ -27,18 +28,7 @@ MADE_UP = "sandbox:made_up"
 """Property of an item made up for files without one: what of it is guessed, for a person."""
 
 SENTINEL_2_KEYS = {
-    "B01": "coastal",
-    "B02": "blue",
-    "B03": "green",
-    "B04": "red",
-    "B05": "rededge1",
-    "B06": "rededge2",
-    "B07": "rededge3",
-    "B08": "nir",
-    "B8A": "nir08",
-    "B09": "nir09",
-    "B11": "swir16",
-    "B12": "swir22",
+    **SENTINEL_2,
     "SCL": "scl",
     "AOT": "aot",
     "WVP": "wvp",

@@ -12,13 +12,9 @@ import pystac
 
 from imagery.errors import ProviderAnswerInvalid
 from imagery.providers.stac_items import parse_item
+from imagery.raster.band_names import PLANET
 
-BANDS: Mapping[str, tuple[str, ...]] = {
-    "4b": ("blue", "green", "red", "nir"),
-    # docs.planet.com, PSScene 8-band: order of the bands of ortho_analytic_8b and _8b_sr.
-    "8b": ("coastal", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"),
-    "3b": ("red", "green", "blue"),
-}
+BANDS: Mapping[str, tuple[str, ...]] = {**PLANET, "3b": ("red", "green", "blue")}
 UDM2_BANDS = ("clear", "snow", "shadow", "light_haze", "heavy_haze", "cloud", "confidence", "unusable")
 """docs.planet.com, UDM 2.1: bands 1 to 8 of ortho_udm2."""
 
