@@ -7,13 +7,8 @@ line says.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
-import time
-import traceback
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +21,7 @@ from imagery.settings import Settings
 from imagery.wiring import Imagery, build
 from imagery.worker import Worker
 from tests.faults.house import ANA, BEGIN, FastClock, until
+from tests.faults.nursery import raise_lives
 from tests.faults.story import Point, Witness, is_at_rest
 
 SPEED = 60
@@ -100,44 +96,14 @@ def _is_delivered(imagery: Imagery, subscription: str, scenes: int) -> bool:
     return imagery.subscriptions.ledger.counts(subscription)[OutcomeStatus.DELIVERED] == scenes
 
 
-def _child(telling: Telling) -> None:
-    """Never returns."""
-    status = 1
-    try:
-        witness = Witness(point=telling.point, phases=PHASES, counts=Counter())
-        witness.watch()
-        tell(telling)
-        Path(telling.data_dir, "counts.json").write_text(json.dumps(witness.counts))
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _nursery() -> None:
-    for line in iter(sys.stdin.readline, ""):
-        given = json.loads(line)
-        point = given.pop("point", None)
-        telling = Telling(**given, point=Point(**point) if point else None)
-        pid = os.fork()
-        if pid == 0:
-            _child(telling)
-        deadline = None if telling.after_s is None else time.monotonic() + telling.after_s
-        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-            if deadline is not None and time.monotonic() >= deadline:
-                os.kill(pid, signal.SIGKILL)
-                ended = os.waitpid(pid, 0)
-                break
-            time.sleep(0.005)
-        print(os.waitstatus_to_exitcode(ended[1]), flush=True)
-
-
-def to_line(telling: Telling) -> str:
-    """For the nursery."""
-    return json.dumps(asdict(telling))
+def _live(given: dict[str, Any]) -> None:
+    point = given.pop("point", None)
+    telling = Telling(**given, point=Point(**point) if point else None)
+    witness = Witness(point=telling.point, phases=PHASES, counts=Counter())
+    witness.watch()
+    tell(telling)
+    Path(telling.data_dir, "counts.json").write_text(json.dumps(witness.counts))
 
 
 if __name__ == "__main__":
-    _nursery()
+    raise_lives(_live)

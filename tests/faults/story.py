@@ -12,11 +12,8 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -36,6 +33,7 @@ from imagery.settings import Settings
 from imagery.wiring import Imagery, build
 from imagery.worker import Worker
 from tests.faults.house import ANA, BEGIN, FastClock, until
+from tests.faults.nursery import raise_lives
 
 SPEED = 20
 RETENTION = timedelta(hours=2)
@@ -305,44 +303,14 @@ class Witness:
         return connection.total_changes > before
 
 
-def _child(telling: Telling) -> None:
-    """Never returns."""
-    status = 1
-    try:
-        witness = Witness(point=telling.point)
-        witness.watch()
-        tell(telling)
-        Path(telling.data_dir, "counts.json").write_text(json.dumps(witness.counts))
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _nursery(read: Callable[[], str]) -> None:
-    for line in iter(read, ""):
-        given = json.loads(line)
-        point = given.pop("point", None)
-        telling = Telling(**given, point=Point(**point) if point else None)
-        pid = os.fork()
-        if pid == 0:
-            _child(telling)
-        deadline = None if telling.after_s is None else time.monotonic() + telling.after_s
-        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-            if deadline is not None and time.monotonic() >= deadline:
-                os.kill(pid, signal.SIGKILL)
-                ended = os.waitpid(pid, 0)
-                break
-            time.sleep(0.005)
-        print(os.waitstatus_to_exitcode(ended[1]), flush=True)
-
-
-def to_line(telling: Telling) -> str:
-    """For the nursery."""
-    return json.dumps(asdict(telling))
+def _live(given: dict[str, Any]) -> None:
+    point = given.pop("point", None)
+    telling = Telling(**given, point=Point(**point) if point else None)
+    witness = Witness(point=telling.point)
+    witness.watch()
+    tell(telling)
+    Path(telling.data_dir, "counts.json").write_text(json.dumps(witness.counts))
 
 
 if __name__ == "__main__":
-    _nursery(sys.stdin.readline)
+    raise_lives(_live)

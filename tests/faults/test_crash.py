@@ -43,12 +43,12 @@ from imagery.sandbox.synthetic import make_scenes
 from imagery.settings import Settings
 from imagery.wiring import Imagery, build
 from tests.faults.house import ANA, BEGIN
-from tests.faults.story import COLLECTION, NAMES, PHASES, Point, Telling, deliveries, events_of, is_at_rest, to_line
+from tests.faults.nursery import ROOT, Nursery, open_nursery
+from tests.faults.story import COLLECTION, NAMES, PHASES, Point, Telling, deliveries, events_of, is_at_rest
 
 EXAMPLES = int(os.environ.get("CRASH_EXAMPLES", "6"))
 SEED = int(os.environ.get("CRASH_SEED", "0"))
 KILLS = 4
-ROOT = Path(__file__).resolve().parents[2]
 STORY_S = 3.0
 """About how long an undisturbed telling takes."""
 
@@ -141,39 +141,10 @@ class Left:
     deletions: list[Any]
 
 
-class Nursery:
-    """Forks the processes that are killed: importing everything takes longer than a life."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.story"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
-
-    def live(self, telling: Telling) -> int:
-        """A life's exit code; -9 when it was killed."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(to_line(telling) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    one = Nursery()
-    yield one
-    one.close()
+    with open_nursery("tests.faults.story") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

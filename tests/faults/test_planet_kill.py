@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -35,15 +33,15 @@ from imagery.sandbox.planet.opening import open_planet
 from imagery.sandbox.serving import serving
 from imagery.wiring import build
 from tests.faults.house import ANA, FastClock
+from tests.faults.nursery import Nursery, open_nursery
 from tests.faults.planet_house import some_scenes
-from tests.faults.planet_story import PHASES, SPEED, Telling, settings_of, to_line
+from tests.faults.planet_story import PHASES, SPEED, Telling, settings_of
 from tests.faults.story import Point
 
 EXAMPLES = int(os.environ.get("CRASH_EXAMPLES", "8"))
 SEED = int(os.environ.get("CRASH_SEED", "0"))
 KILLS = 3
 SCENES = 2
-ROOT = Path(__file__).resolve().parents[2]
 STORY_S = 3.0
 """About how long an undisturbed telling takes."""
 
@@ -79,34 +77,6 @@ kills = st.permutations([*sorted(PHASES), "ordering", "asking", "any"]).flatmap(
     lambda order: st.tuples(*map(_kill, order[:KILLS]))
 )
 """Of one story; in different phases, for hypothesis likes to repeat itself."""
-
-
-class Nursery:
-    """Forks the processes that are killed: importing everything takes longer than a life."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.planet_story"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
-
-    def live(self, telling: Telling) -> int:
-        """A life's exit code; -9 when it was killed."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(to_line(telling) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(timeout=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +144,8 @@ class Lives:
 @pytest.fixture(scope="module")
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     folder = tmp_path_factory.mktemp("planet-lives")
-    nursery = Nursery()
-    yield Lives(nursery=nursery, scenes=some_scenes(folder / "scenes", SCENES), folder=folder)
-    nursery.close()
+    with open_nursery("tests.faults.planet_story") as nursery:
+        yield Lives(nursery=nursery, scenes=some_scenes(folder / "scenes", SCENES), folder=folder)
 
 
 @pytest.fixture(scope="module")
